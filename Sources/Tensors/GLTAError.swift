@@ -1,0 +1,47 @@
+/// What every library of the package throws for bad input: a code to act on and a message to read.
+///
+/// The message says what was found and what was expected; `hint` names the command or the change that helps.
+/// Codes may be added without breaking users, because the cases behind them are private (the design of
+/// swift-service-lifecycle's errors).
+public struct GLTAError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// The kind of failure. Compare with the static members.
+  public struct Code: Sendable, Hashable, CustomStringConvertible {
+    public let description: String
+    private init(_ description: String) { self.description = description }
+
+    /// A file breaks the rules of its format, or is truncated.
+    public static let invalidFile = Code("invalid file")
+    /// A file or a disk could not be read or written.
+    public static let inputOutput = Code("input/output")
+    /// A model of a class, a dtype or a setting that is not supported.
+    public static let unsupported = Code("unsupported")
+    /// A data set, an option or a configuration that cannot work.
+    public static let invalidArgument = Code("invalid argument")
+    /// A user that the bundle or the data set does not have.
+    public static let unknownUser = Code("unknown user")
+    /// An item that the catalogue does not have.
+    public static let unknownItem = Code("unknown item")
+    /// More items were asked for than can be ranked.
+    public static let notEnoughItems = Code("not enough items")
+    /// Two artefacts that do not belong together: a bundle and another data set, language model or version.
+    public static let mismatch = Code("mismatch")
+    /// A loss or a gradient is no longer a finite number.
+    public static let diverged = Code("diverged")
+    /// The work was stopped from outside; what was saved is whole.
+    public static let interrupted = Code("interrupted")
+  }
+
+  public let code: Code
+  /// What was found and what was expected.
+  public let message: String
+  /// The command or the change that helps.
+  public let hint: String?
+
+  public init(_ code: Code, _ message: String, hint: String? = nil) {
+    self.code = code
+    self.message = message
+    self.hint = hint
+  }
+
+  public var description: String { hint.map { "\(message)\nhint: \($0)" } ?? message }
+}

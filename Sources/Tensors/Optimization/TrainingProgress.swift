@@ -1,0 +1,31 @@
+/// Where a trainer stands. Trainers report it after every step; a terminal draws a bar from it, a log a line.
+public struct TrainingProgress: Sendable {
+  /// The stage in words a user reads, such as "graph encoder".
+  public var stage: String
+  /// The epoch under way, from 1.
+  public var epoch: Int
+  /// The most epochs that will run; early stopping may end sooner.
+  public var epochs: Int
+  /// Steps of this epoch that are done.
+  public var step: Int
+  public var steps: Int
+  /// The mean loss of the epoch so far.
+  public var loss: Float
+  /// The validation metric of the last evaluated epoch, where one was evaluated.
+  public var validation: Double?
+
+  public init(
+    stage: String, epoch: Int, epochs: Int, step: Int, steps: Int, loss: Float, validation: Double? = nil
+  ) {
+    self.stage = stage
+    self.epoch = epoch
+    self.epochs = epochs
+    self.step = step
+    self.steps = steps
+    self.loss = loss
+    self.validation = validation
+  }
+}
+
+/// Receives progress on the trainer's thread; returning false stops the training after its next checkpoint.
+public typealias ProgressHandler = (TrainingProgress) -> Bool

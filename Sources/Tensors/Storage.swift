@@ -1,0 +1,64 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// A run of bytes, 64-byte aligned where we allocate it, freed with its last owner.
+///
+/// Storage is shared by the views that stand on it; whoever writes says so by holding a `Matrix` or a `Tensor` alone
+/// or by owning its rows of a parallel loop. Hence `@unchecked Sendable`: the compiler cannot see rows.
+public final class Storage: @unchecked Sendable {
+  /// The alignment of allocations, in bytes: one cache line, and one 512-bit vector.
+  public static let alignment = 64
+
+  public let base: UnsafeMutableRawPointer
+  public let byteCount: Int
+  private let release: @Sendable (UnsafeMutableRawPointer, Int) -> Void
+
+  /// `byteCount` zeroed bytes.
+  public convenience init(byteCount: Int) {
+    precondition(byteCount >= 0)
+    let base = UnsafeMutableRawPointer.allocate(byteCount: max(byteCount, 1), alignment: Storage.alignment)
+    base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+    self.init(base: base, byteCount: byteCount) { pointer, _ in pointer.deallocate() }
+  }
+
+  private init(
+    base: UnsafeMutableRawPointer, byteCount: Int,
+    release: @escaping @Sendable (UnsafeMutableRawPointer, Int) -> Void
+  ) {
+    self.base = base
+    self.byteCount = byteCount
+    self.release = release
+  }
+
+  /// The bytes of the file at `path`, mapped read-only. Writing to them ends the process, as for any read-only page.
+  ///
+  /// - Throws: `GLTAError.inputOutput` with the path and the system's reason.
+  public static func mapping(path: String) throws(GLTAError) -> Storage {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw systemError("open", path) }
+    defer { close(descriptor) }
+    var info = stat()
+    guard fstat(descriptor, &info) == 0 else { throw systemError("stat", path) }
+    guard info.st_mode & S_IFMT == S_IFREG else {
+      throw GLTAError(.inputOutput, "\(path) is not a regular file")
+    }
+    let byteCount = Int(info.st_size)
+    guard byteCount > 0 else { return Storage(byteCount: 0) }
+    guard let base = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
+      throw systemError("map", path)
+    }
+    return Storage(base: base, byteCount: byteCount) { munmap($0, $1) }
+  }
+
+  deinit { release(base, byteCount) }
+}
+
+/// The error of a system call that has just failed: what was tried, on what, and `errno` in words.
+package func systemError(_ action: String, _ path: String) -> GLTAError {
+  GLTAError(.inputOutput, "cannot \(action) \(path): \(String(cString: strerror(errno)))")
+}

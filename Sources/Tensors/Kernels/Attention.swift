@@ -1,0 +1,98 @@
+/// Bidirectional attention of one head over one sequence: softmax(Q Kᵀ scale) V (Vaswani et al., 2017).
+///
+/// Heads and sequences are independent, so callers share them out over threads; each needs scratch of its own.
+public struct Attention: Sendable {
+  /// Positions of the sequence.
+  public let length: Int
+  /// Floats of one head's query, key or value.
+  public let headColumns: Int
+  /// Factor of the scores, usually 1 / sqrt(headColumns).
+  public let scale: Float
+
+  public init(length: Int, headColumns: Int) {
+    self.length = length
+    self.headColumns = headColumns
+    scale = 1 / Float(headColumns).squareRoot()
+  }
+
+  /// Floats of scratch memory that `forward` and `backward` need.
+  public var scratchCount: Int {
+    let packed = max(
+      PackedMatrix.packedCount(depth: headColumns, columns: length),
+      PackedMatrix.packedCount(depth: length, columns: headColumns))
+    return packed + length * length + Product.scratchCount
+  }
+
+  /// out = softmax(q kᵀ scale) v.
+  ///
+  /// - Parameters:
+  ///   - queries: rows of q; fewer than `length` where only some positions are wanted.
+  ///   - q: queries x headColumns, rows `qStride` apart.
+  ///   - k, v: length x headColumns, rows `kvStride` apart.
+  ///   - p: queries x length, receives the probabilities, which `backward` reads.
+  ///   - out: queries x headColumns, rows `qStride` apart.
+  public func forward(
+    queries: Int, q: UnsafePointer<Float>, qStride: Int, k: UnsafePointer<Float>, v: UnsafePointer<Float>,
+    kvStride: Int, p: UnsafeMutablePointer<Float>, into out: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    let (panels, _, work) = parts(of: scratch)
+    PackedMatrix.pack(
+      depth: headColumns, columns: length, source: k, rowStride: 1, columnStride: kvStride, into: panels)
+    Product.multiply(
+      rows: queries, depth: headColumns, columns: length, a: q, rowStride: qStride, columnStride: 1, panels: panels,
+      into: p, stride: length, accumulate: false, scratch: work)
+    Softmax.forward(rows: queries, columns: length, x: p, stride: length, scale: scale)
+    PackedMatrix.pack(
+      depth: length, columns: headColumns, source: v, rowStride: kvStride, columnStride: 1, into: panels)
+    Product.multiply(
+      rows: queries, depth: length, columns: headColumns, a: p, rowStride: length, columnStride: 1, panels: panels,
+      into: out, stride: qStride, accumulate: false, scratch: work)
+  }
+
+  /// The gradients of q, k and v, which are overwritten; their rows lie as those of q, k and v do.
+  ///
+  /// - Parameters:
+  ///   - dout: queries x headColumns, rows `qStride` apart.
+  ///   - p: the probabilities of `forward`.
+  public func backward(
+    queries: Int, dout: UnsafePointer<Float>, p: UnsafePointer<Float>, q: UnsafePointer<Float>, qStride: Int,
+    k: UnsafePointer<Float>, v: UnsafePointer<Float>, kvStride: Int, dq: UnsafeMutablePointer<Float>,
+    dk: UnsafeMutablePointer<Float>, dv: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+  ) {
+    let (panels, ds, work) = parts(of: scratch)
+    // dv = pᵀ dout
+    PackedMatrix.pack(
+      depth: queries, columns: headColumns, source: dout, rowStride: qStride, columnStride: 1, into: panels)
+    Product.multiply(
+      rows: length, depth: queries, columns: headColumns, a: p, rowStride: 1, columnStride: length, panels: panels,
+      into: dv, stride: kvStride, accumulate: false, scratch: work)
+    // dp = dout vᵀ, then ds in its place
+    PackedMatrix.pack(
+      depth: headColumns, columns: length, source: v, rowStride: 1, columnStride: kvStride, into: panels)
+    Product.multiply(
+      rows: queries, depth: headColumns, columns: length, a: dout, rowStride: qStride, columnStride: 1,
+      panels: panels, into: ds, stride: length, accumulate: false, scratch: work)
+    Softmax.backward(rows: queries, columns: length, p: p, dp: ds, stride: length, scale: scale)
+    // dq = ds k
+    PackedMatrix.pack(
+      depth: length, columns: headColumns, source: k, rowStride: kvStride, columnStride: 1, into: panels)
+    Product.multiply(
+      rows: queries, depth: length, columns: headColumns, a: ds, rowStride: length, columnStride: 1, panels: panels,
+      into: dq, stride: qStride, accumulate: false, scratch: work)
+    // dk = dsᵀ q
+    PackedMatrix.pack(
+      depth: queries, columns: headColumns, source: q, rowStride: qStride, columnStride: 1, into: panels)
+    Product.multiply(
+      rows: length, depth: queries, columns: headColumns, a: ds, rowStride: 1, columnStride: length, panels: panels,
+      into: dk, stride: kvStride, accumulate: false, scratch: work)
+  }
+
+  private func parts(
+    of scratch: UnsafeMutablePointer<Float>
+  ) -> (panels: UnsafeMutablePointer<Float>, scores: UnsafeMutablePointer<Float>, work: UnsafeMutablePointer<Float>) {
+    let work = scratch
+    let scores = work + Product.scratchCount
+    return (scores + length * length, scores, work)
+  }
+}

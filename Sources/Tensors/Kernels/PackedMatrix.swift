@@ -1,0 +1,78 @@
+/// The right-hand side B (`depth` x `columns`) of a product, laid out in the order in which the product reads it.
+///
+/// Columns are cut into panels of sixteen; a panel holds its `depth` rows of sixteen floats one after another, and the
+/// last panel is filled up with zeros. A frozen weight is packed once and used for ever, so no product pays for it
+/// again: this, and results that do not depend on the shape of the call, is why products with frozen weights do not go
+/// through BLAS (see `Product`).
+public struct PackedMatrix: Sendable {
+  /// The columns of one panel.
+  public static let panelColumns = 16
+
+  /// Rows of B: the length of the sums.
+  public let depth: Int
+  /// Columns of B.
+  public let columns: Int
+  let panels: Matrix
+
+  /// The panels that B is cut into.
+  public var panelCount: Int { panels.rows }
+
+  /// Packs B where B[k, j] = source[k * rowStride + j * columnStride].
+  public init(
+    depth: Int, columns: Int, source: UnsafePointer<Float>, rowStride: Int, columnStride: Int
+  ) {
+    self.depth = depth
+    self.columns = columns
+    let width = PackedMatrix.panelColumns
+    panels = Matrix(rows: (columns + width - 1) / width, columns: depth * width)
+    PackedMatrix.pack(
+      depth: depth, columns: columns, source: source, rowStride: rowStride, columnStride: columnStride,
+      into: panels.base)
+  }
+
+  /// Packs B = matrix.
+  public init(_ matrix: Matrix) {
+    self.init(
+      depth: matrix.rows, columns: matrix.columns, source: matrix.base, rowStride: matrix.columns, columnStride: 1)
+  }
+
+  /// Packs B = the transpose of `matrix`. A PyTorch linear layer's weight is `[out, in]`, so this is its forward product
+  /// and `init(_:)` its backward one.
+  public init(transposing matrix: Matrix) {
+    self.init(
+      depth: matrix.columns, columns: matrix.rows, source: matrix.base, rowStride: 1, columnStride: matrix.columns)
+  }
+
+  /// Floats that a packed matrix of this shape takes.
+  static func packedCount(depth: Int, columns: Int) -> Int {
+    (columns + panelColumns - 1) / panelColumns * panelColumns * depth
+  }
+
+  /// Packs into memory of the caller's: for right-hand sides that live for one product, such as the keys of a head.
+  static func pack(
+    depth: Int, columns: Int, source: UnsafePointer<Float>, rowStride: Int, columnStride: Int,
+    into panels: UnsafeMutablePointer<Float>
+  ) {
+    let width = panelColumns
+    var target = panels
+    for start in stride(from: 0, to: columns, by: width) {
+      let used = min(width, columns - start)
+      let first = source + start * columnStride
+      if columnStride == 1 && used == width {
+        for k in 0..<depth {
+          store8(target, load8(first + k * rowStride))
+          store8(target + 8, load8(first + k * rowStride + 8))
+          target += width
+        }
+      } else {
+        // Reading along the source's contiguous direction matters more than writing in order.
+        for j in 0..<used {
+          let column = first + j * columnStride
+          for k in 0..<depth { target[k * width + j] = column[k * rowStride] }
+        }
+        for j in used..<width { for k in 0..<depth { target[k * width + j] = 0 } }
+        target += depth * width
+      }
+    }
+  }
+}

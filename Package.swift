@@ -33,6 +33,7 @@ let package = Package(
     .library(name: "TokenAlignment", targets: ["TokenAlignment"]),
     .library(name: "Bundles", targets: ["Bundles"]),
     .library(name: "RankingStages", targets: ["RankingStages"]),
+    .library(name: "Training", targets: ["Training"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -46,7 +47,7 @@ let package = Package(
     .target(name: "CProcessor"),
 
     // The libraries, in the order in which they may import one another.
-    library("Tensors", ["COpenBLAS", "CProcessor"]),
+    library("Tensors", ["COpenBLAS", "CProcessor", "CSodium"]),
     library("Interactions", ["Tensors", "CZlib"]),
     library("LanguageModels", ["Tensors"]),
     library("RankingEvaluation", ["Tensors", "Interactions"]),
@@ -60,7 +61,6 @@ let package = Package(
       "Bundles",
       [
         "Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching", "TokenAlignment",
-        "CSodium",
       ]),
     library(
       "RankingStages",
@@ -69,11 +69,18 @@ let package = Package(
         "TokenAlignment", "Bundles",
       ]),
 
+    library(
+      "Training",
+      [
+        "Tensors", "Interactions", "LanguageModels", "RankingEvaluation", "GraphEncoding", "LogitsMatching",
+        "TokenAlignment", "Bundles", "RankingStages",
+      ]),
+
     .executableTarget(
       name: "glta",
       dependencies: [
         "Tensors", "Interactions", "LanguageModels", "RankingEvaluation", "GraphEncoding", "LogitsMatching",
-        "TokenAlignment", "Bundles", "RankingStages",
+        "TokenAlignment", "Bundles", "RankingStages", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

@@ -7,16 +7,17 @@ import COpenBLAS
 /// `Product`.
 public enum Matmul {
   /// Rows of C that one call of BLAS computes.
-  static let tileRows = 256
+  public static let tileRows = 256
 
   /// Computes C = scale * op(A) · op(B), or adds it to C.
   ///
   /// - Parameters:
   ///   - transposingA: op(A) is A's transpose.
   ///   - transposingB: op(B) is B's transpose.
+  ///   - tileRows: another height of tiles, for measurements.
   public static func multiply(
     _ a: Matrix, transposingA: Bool = false, _ b: Matrix, transposingB: Bool = false, into c: Matrix,
-    scale: Float = 1, accumulate: Bool = false, pool: ThreadPool
+    scale: Float = 1, accumulate: Bool = false, tileRows: Int = Matmul.tileRows, pool: ThreadPool
   ) {
     let depth = transposingA ? a.rows : a.columns
     precondition(c.rows == (transposingA ? a.columns : a.rows), "rows of op(A) and C differ")

@@ -1,0 +1,159 @@
+import Foundation
+public import GraphEncoding
+public import Interactions
+import LogitsMatching
+public import Tensors
+public import TokenAlignment
+
+// A bundle on disk:
+//
+//     manifest.json             BundleManifest
+//     users.json                ["id", ...]
+//     items.json                {"ids": [...], "titles": [...], "descriptions": [...], "categories": [[...], ...]}
+//     tags.json                 {"vocabulary": [...], "profile": [[...], ...], "prediction": [[...], ...]}
+//     interactions.safetensors  train.offsets i64[U+1], train.items i32[n]; validation.*, test.* likewise
+//     graph.safetensors         users f32[U,d], items f32[I,d], fold_in_basis f32[I,d]
+//     text.safetensors          items f32[I,D]
+//     alignment.safetensors     item_projector.*, user_projector.*, head.*, item_tokens f32[I,D]
+//     content-hash              SHA-256 of all of the above
+//     language-model.json       {"path": ...}: where the language model lay; not hashed
+//     language-model/           the language model itself, where it was copied; not hashed here but by the manifest
+
+extension Bundle {
+  static let hashFile = "content-hash"
+  static let locationFile = "language-model.json"
+  /// Where a copied language model lies within a bundle.
+  public static let copiedModelFolder = "language-model"
+  private static var unhashed: Set<String> { [hashFile, locationFile, copiedModelFolder] }
+
+  // MARK: Saving
+
+  /// Writes the bundle to `path`, replacing one that is there only when all of the new one is on disk.
+  ///
+  /// - Parameters:
+  ///   - languageModelPath: recorded beside the bundle, outside its hash.
+  ///   - copyingLanguageModel: whether the model's directory goes into the bundle.
+  /// - Returns: the content hash.
+  /// - Throws: `GLTAError.inputOutput`; the old bundle is then as it was.
+  @discardableResult
+  public func save(
+    to path: String, languageModelPath: String, copyingLanguageModel: Bool = false
+  ) throws(GLTAError) -> String {
+    var hash = ""
+    try AtomicDirectory.replace(at: path) { (folder) throws(GLTAError) in
+      try writeFiles(to: folder)
+      hash = try ContentHash.ofDirectory(folder, excluding: Bundle.unhashed)
+      try AtomicFile.write(bytes: Array((hash + "\n").utf8), to: folder + "/" + Bundle.hashFile)
+      try Bundle.writeJSON(["path": languageModelPath], to: folder + "/" + Bundle.locationFile)
+      if copyingLanguageModel {
+        try LanguageModelFiles.copy(from: languageModelPath, to: folder + "/" + Bundle.copiedModelFolder)
+      }
+    }
+    return hash
+  }
+
+  private func writeFiles(to folder: String) throws(GLTAError) {
+    try Bundle.writeJSON(manifest, to: folder + "/manifest.json")
+    try Bundle.writeJSON(userIDs, to: folder + "/users.json")
+    try Bundle.writeJSON(catalogue, to: folder + "/items.json")
+    try Bundle.writeJSON(
+      TagFile(vocabulary: tags.vocabulary, profile: tags.profile, prediction: tags.prediction),
+      to: folder + "/tags.json")
+    try SafetensorsWriter.write(
+      Bundle.tensors(of: split.train, "train") + Bundle.tensors(of: split.validation, "validation")
+        + Bundle.tensors(of: split.test, "test"),
+      metadata: [:], to: folder + "/interactions.safetensors")
+    try SafetensorsWriter.write(
+      [
+        ("users", graph.users.tensor), ("items", graph.items.tensor), ("fold_in_basis", graph.foldInBasis.tensor),
+      ], metadata: [:], to: folder + "/graph.safetensors")
+    try SafetensorsWriter.write(
+      [("items", textEmbeddings.tensor)], metadata: [:], to: folder + "/text.safetensors")
+    try SafetensorsWriter.write(
+      [
+        ("item_projector.weight", alignment.itemProjector.weight.tensor),
+        ("item_projector.bias", alignment.itemProjector.bias.tensor),
+        ("user_projector.weight", alignment.userProjector.weight.tensor),
+        ("user_projector.bias", alignment.userProjector.bias.tensor),
+        ("head.weight", alignment.head.weight.tensor), ("head.bias", alignment.head.bias.tensor),
+        ("item_tokens", itemTokens.tensor),
+      ], metadata: [:], to: folder + "/alignment.safetensors")
+  }
+
+  private static func tensors(of matrix: CSRMatrix, _ name: String) -> [(name: String, tensor: Tensor)] {
+    [(name + ".offsets", Tensor(matrix.offsets.map(Int64.init))), (name + ".items", Tensor(matrix.indices))]
+  }
+
+  static func writeJSON(_ value: some Encodable, to path: String) throws(GLTAError) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    let bytes: [UInt8]
+    do {
+      bytes = Array(try encoder.encode(value)) + [0x0A]
+    } catch { throw GLTAError(.inputOutput, "cannot encode \(path): \(error)") }
+    try AtomicFile.write(bytes: bytes, to: path)
+  }
+
+  // MARK: Loading
+
+  /// Reads and checks the bundle at `path`: its content hash, its version, and that all parts fit together.
+  ///
+  /// - Throws: `GLTAError.invalidFile` for what is damaged or incomplete, `.mismatch` for another version.
+  public static func load(from path: String) throws(GLTAError) -> Bundle {
+    AtomicDirectory.recover(path)
+    guard FileManager.default.fileExists(atPath: path + "/manifest.json") else {
+      throw GLTAError(
+        .inputOutput, "\(path) is not a bundle: it has no manifest.json", hint: "`glta train --out \(path)` makes one")
+    }
+    let recorded = try contentHash(of: path)
+    let actual = try ContentHash.ofDirectory(path, excluding: unhashed)
+    guard recorded == actual else {
+      throw GLTAError(
+        .invalidFile, "\(path) is damaged: its files hash to \(actual.prefix(12)), its content-hash says \(recorded.prefix(12))",
+        hint: "copy it again, or train it again")
+    }
+    let manifest: BundleManifest = try readJSON(path + "/manifest.json")
+    guard manifest.format == "glta-bundle", manifest.version == BundleManifest.currentVersion else {
+      throw GLTAError(
+        .mismatch,
+        "\(path) is of format \(manifest.format) \(manifest.version); this program reads glta-bundle \(BundleManifest.currentVersion)")
+    }
+    return try BundleReader(path: path, manifest: manifest).read()
+  }
+
+  /// The content hash that a bundle was saved with.
+  public static func contentHash(of path: String) throws(GLTAError) -> String {
+    guard let text = try? String(contentsOfFile: path + "/" + hashFile, encoding: .utf8) else {
+      throw GLTAError(.invalidFile, "\(path) has no content-hash", hint: "the bundle is incomplete; copy it again")
+    }
+    return text.trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
+  /// Where the bundle's language model lies: inside the bundle, or where training found it.
+  public static func languageModelPath(of path: String) throws(GLTAError) -> String {
+    let copied = path + "/" + copiedModelFolder
+    if FileManager.default.fileExists(atPath: copied) { return copied }
+    let location: [String: String] = try readJSON(path + "/" + locationFile)
+    guard let found = location["path"] else {
+      throw GLTAError(.invalidFile, "\(path)/\(locationFile) names no path", hint: "give --language-model DIR")
+    }
+    return found
+  }
+
+  static func readJSON<Value: Decodable>(_ path: String) throws(GLTAError) -> Value {
+    let data: Data
+    do {
+      data = try Data(contentsOf: URL(fileURLWithPath: path))
+    } catch { throw GLTAError(.inputOutput, "cannot read \(path): \(error.localizedDescription)") }
+    do {
+      return try JSONDecoder().decode(Value.self, from: data)
+    } catch { throw GLTAError(.invalidFile, "\(path) does not hold what was expected: \(error)") }
+  }
+}
+
+/// `tags.json`.
+struct TagFile: Codable {
+  var vocabulary: [String]
+  var profile: [[Int32]]
+  var prediction: [[Int32]]
+}

@@ -1,0 +1,71 @@
+public import GraphEncoding
+public import Interactions
+public import Tensors
+public import TokenAlignment
+
+/// Everything that ranking needs but the language model: a trained recommender as a value.
+///
+/// On disk it is a directory of JSON and safetensors files that Python reads without us (`Bundle+Files.swift`).
+public struct Bundle: Sendable {
+  public var manifest: BundleManifest
+  /// External user ids by dense index.
+  public var userIDs: [String]
+  public var catalogue: ItemCatalogue
+  public var split: InteractionSplit
+  public var graph: GraphEmbeddings
+  /// |I| x D, centred and of length one; a zero row where an item has no text.
+  public var textEmbeddings: Matrix
+  public var tags: TagTable
+  public var alignment: AlignmentModel
+  /// |I| x D: the projected items.
+  public var itemTokens: Matrix
+
+  public init(
+    manifest: BundleManifest, userIDs: [String], catalogue: ItemCatalogue, split: InteractionSplit,
+    graph: GraphEmbeddings, textEmbeddings: Matrix, tags: TagTable, alignment: AlignmentModel, itemTokens: Matrix
+  ) {
+    self.manifest = manifest
+    self.userIDs = userIDs
+    self.catalogue = catalogue
+    self.split = split
+    self.graph = graph
+    self.textEmbeddings = textEmbeddings
+    self.tags = tags
+    self.alignment = alignment
+    self.itemTokens = itemTokens
+  }
+
+  /// The dense index of a user.
+  ///
+  /// - Throws: `GLTAError.unknownUser`.
+  public func userIndex(_ id: String) throws(GLTAError) -> Int {
+    guard let index = userIDs.firstIndex(of: id) else {
+      throw GLTAError(
+        .unknownUser, "the bundle has no user \"\(id)\" (it has \(userIDs.count) users, such as \(examples(userIDs)))",
+        hint: "somebody new is ranked for by items: --items ID,ID,...")
+    }
+    return index
+  }
+
+  /// The dense indices of items.
+  ///
+  /// - Throws: `GLTAError.unknownItem` for the first that the catalogue does not have.
+  public func itemIndices(_ ids: [String]) throws(GLTAError) -> [Int32] {
+    let wanted = Set(ids)
+    var found: [String: Int32] = [:]
+    for (index, id) in catalogue.ids.enumerated() where wanted.contains(id) { found[id] = Int32(index) }
+    var indices: [Int32] = []
+    for id in ids {
+      guard let index = found[id] else {
+        throw GLTAError(
+          .unknownItem,
+          "the catalogue has no item \"\(id)\" (it has \(catalogue.count) items, such as \(examples(catalogue.ids)))",
+          hint: "item ids are those of the training data; `glta inspect` shows some")
+      }
+      indices.append(index)
+    }
+    return indices
+  }
+
+  private func examples(_ ids: [String]) -> String { ids.prefix(3).map { "\"\($0)\"" }.joined(separator: ", ") }
+}

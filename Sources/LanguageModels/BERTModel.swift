@@ -1,0 +1,164 @@
+public import Tensors
+
+/// The frozen weights of a BERT-class encoder (Devlin et al., 2019), packed for its products.
+///
+/// The model has no state of its own: a `BERTPass` holds the memory of one sequence under way, and any number of passes
+/// may share one model. Weights get no gradients, so a backward pass costs what a forward pass does.
+public struct BERTModel: Sendable {
+  public let configuration: BERTConfiguration
+  /// Token embeddings, `vocabularySize` x `hiddenSize`: the space into which projectors map nodes.
+  public let wordEmbeddings: Matrix
+  let positionEmbeddings: Matrix
+  /// The embedding of segment 0, the only one that is used: 1 x hiddenSize.
+  let typeEmbedding: Matrix
+  let embeddingNorm: NormWeights
+  let layers: [BERTLayer]
+
+  /// The columns of token embeddings and hidden states.
+  public var hiddenSize: Int { configuration.hiddenSize }
+  /// The longest sequence.
+  public var maximumLength: Int { configuration.maximumPositions }
+
+  /// Reads `config.json` and `model.safetensors` of a Hugging Face directory.
+  ///
+  /// - Throws: `GLTAError.unsupported` for another class of model, `.invalidFile` where tensors are missing, have other
+  ///   shapes than the configuration says, or break the rules of the format.
+  public init(directory: String) throws(GLTAError) {
+    let folder = try HuggingFaceDirectory(path: directory)
+    let configuration = try folder.bertConfiguration()
+    let weights = BERTWeightReader(file: try folder.openWeights())
+    let hidden = configuration.hiddenSize
+    self.configuration = configuration
+    wordEmbeddings = try weights.matrix("embeddings.word_embeddings.weight", configuration.vocabularySize, hidden)
+    positionEmbeddings = try weights.matrix(
+      "embeddings.position_embeddings.weight", configuration.maximumPositions, hidden)
+    typeEmbedding = try weights.matrix(
+      "embeddings.token_type_embeddings.weight", configuration.typeVocabularySize, hidden
+    ).slice(0..<1)
+    embeddingNorm = try weights.norm("embeddings.LayerNorm", hidden)
+    var layers: [BERTLayer] = []
+    for index in 0..<configuration.layerCount {
+      layers.append(try BERTLayer(reading: weights, index: index, configuration: configuration))
+    }
+    self.layers = layers
+  }
+
+  /// The token embeddings of `ids`, ids.count x hiddenSize: what a pass takes as input.
+  ///
+  /// - Precondition: every id is in the vocabulary, as those of the model's tokenizer are.
+  public func inputEmbeddings(_ ids: [Int32]) -> Matrix {
+    let result = Matrix(rows: ids.count, columns: hiddenSize)
+    Embedding.forward(table: wordEmbeddings, ids: ids, into: result.base)
+    return result
+  }
+}
+
+/// Scale and shift of a layer norm.
+struct NormWeights: Sendable {
+  let weight: Matrix
+  let bias: Matrix
+}
+
+/// A frozen linear layer y = x Wᵀ + b, packed for both directions.
+struct FrozenLinear: Sendable {
+  let forward: PackedMatrix
+  let backward: PackedMatrix
+  let bias: Matrix
+
+  /// - Parameter weight: `[out, in]`, as PyTorch stores it.
+  init(weight: Matrix, bias: Matrix) {
+    forward = PackedMatrix(transposing: weight)
+    backward = PackedMatrix(weight)
+    self.bias = bias
+  }
+
+  /// out = x Wᵀ + b, or out = x Wᵀ + b + residual.
+  func apply(
+    rows: Int, _ x: UnsafePointer<Float>, adding residual: UnsafePointer<Float>? = nil,
+    into out: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+  ) {
+    let columns = forward.columns
+    for row in 0..<rows {
+      let target = out + row * columns
+      target.update(from: bias.base, count: columns)
+      if let residual { Accumulate.add(columns, residual + row * columns, to: target) }
+    }
+    Product.multiply(
+      rows: rows, a: x, rowStride: forward.depth, b: forward, into: out, stride: columns, accumulate: true,
+      scratch: scratch)
+  }
+
+  /// dx = dout W, or dx += dout W.
+  func applyBackward(
+    rows: Int, _ dout: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>, accumulate: Bool = false,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    Product.multiply(
+      rows: rows, a: dout, rowStride: backward.depth, b: backward, into: dx, stride: backward.columns,
+      accumulate: accumulate, scratch: scratch)
+  }
+}
+
+/// One transformer block.
+struct BERTLayer: Sendable {
+  let query: FrozenLinear
+  /// Keys and values in one product: rows of keys first.
+  let keyValue: FrozenLinear
+  let attentionOutput: FrozenLinear
+  let attentionNorm: NormWeights
+  let expansion: FrozenLinear
+  let contraction: FrozenLinear
+  let outputNorm: NormWeights
+
+  init(reading weights: BERTWeightReader, index: Int, configuration: BERTConfiguration) throws(GLTAError) {
+    let (hidden, inner) = (configuration.hiddenSize, configuration.intermediateSize)
+    let prefix = "encoder.layer.\(index)."
+    query = try weights.linear(prefix + "attention.self.query", out: hidden, in: hidden)
+    keyValue = try weights.stackedLinear(
+      [prefix + "attention.self.key", prefix + "attention.self.value"], out: hidden, in: hidden)
+    attentionOutput = try weights.linear(prefix + "attention.output.dense", out: hidden, in: hidden)
+    attentionNorm = try weights.norm(prefix + "attention.output.LayerNorm", hidden)
+    expansion = try weights.linear(prefix + "intermediate.dense", out: inner, in: hidden)
+    contraction = try weights.linear(prefix + "output.dense", out: hidden, in: inner)
+    outputNorm = try weights.norm(prefix + "output.LayerNorm", hidden)
+  }
+}
+
+/// Finds a BERT's tensors by the names that Hugging Face gives them, with or without the prefix of a headed model.
+struct BERTWeightReader {
+  let file: SafetensorsFile
+  private let prefix: String
+
+  init(file: SafetensorsFile) {
+    self.file = file
+    prefix = file.contains("bert.embeddings.word_embeddings.weight") ? "bert." : ""
+  }
+
+  func matrix(_ name: String, _ rows: Int, _ columns: Int) throws(GLTAError) -> Matrix {
+    try file.matrix(prefix + name, rows: rows, columns: columns)
+  }
+
+  func norm(_ name: String, _ columns: Int) throws(GLTAError) -> NormWeights {
+    // Checkpoints converted from TensorFlow say gamma and beta.
+    let old = file.contains(prefix + name + ".gamma")
+    return NormWeights(
+      weight: try matrix(name + (old ? ".gamma" : ".weight"), 1, columns),
+      bias: try matrix(name + (old ? ".beta" : ".bias"), 1, columns))
+  }
+
+  func linear(_ name: String, out: Int, in columns: Int) throws(GLTAError) -> FrozenLinear {
+    FrozenLinear(
+      weight: try matrix(name + ".weight", out, columns), bias: try matrix(name + ".bias", 1, out))
+  }
+
+  /// Layers of one input as one layer, their outputs side by side.
+  func stackedLinear(_ names: [String], out: Int, in columns: Int) throws(GLTAError) -> FrozenLinear {
+    let weight = Matrix(rows: out * names.count, columns: columns)
+    let bias = Matrix(rows: 1, columns: out * names.count)
+    for (index, name) in names.enumerated() {
+      weight.slice(index * out..<(index + 1) * out).assign(try matrix(name + ".weight", out, columns))
+      (bias.base + index * out).update(from: try matrix(name + ".bias", 1, out).base, count: out)
+    }
+    return FrozenLinear(weight: weight, bias: bias)
+  }
+}

@@ -1,0 +1,132 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+public import Tensors
+
+/// How fast a model runs on this machine, beside the machine's own matrix product at the same number of threads.
+public struct ModelBenchmark: Sendable, Codable {
+  /// One shape of work.
+  public struct Case: Sendable, Codable {
+    public var batch: Int
+    public var tokens: Int
+    /// 10^9 floating-point operations a second, by the formula of `operations`.
+    public var forwardGflops: Double
+    public var forwardBackwardGflops: Double
+
+    enum CodingKeys: String, CodingKey {
+      case batch
+      case tokens
+      case forwardGflops = "forward_gflops"
+      case forwardBackwardGflops = "forward_backward_gflops"
+    }
+  }
+
+  public var threads: Int
+  public var openBLASCore: String
+  /// OpenBLAS on 1024 x 1024 x 1024, one product a thread.
+  public var sgemmGflops: Double
+  public var cases: [Case]
+
+  enum CodingKeys: String, CodingKey {
+    case threads
+    case openBLASCore = "openblas_core"
+    case sgemmGflops = "sgemm_gflops"
+    case cases
+  }
+
+  /// Operations of one forward pass: the products of weights and of attention. A backward pass to the inputs has as many.
+  public static func operations(_ configuration: BERTConfiguration, batch: Int, tokens: Int) -> Double {
+    let (hidden, inner) = (Double(configuration.hiddenSize), Double(configuration.intermediateSize))
+    let length = Double(tokens)
+    let layer = 2 * length * (4 * hidden * hidden + 2 * hidden * inner) + 4 * length * length * hidden
+    return Double(batch * configuration.layerCount) * layer
+  }
+
+  /// Measures 1 x 128 and 16 x 128 tokens, the best of several repetitions.
+  public static func run(model: BERTModel, pool: ThreadPool) throws(GLTAError) -> ModelBenchmark {
+    var cases: [Case] = []
+    let tokens = min(128, model.maximumLength)
+    for batch in [1, 16] {
+      let work = operations(model.configuration, batch: batch, tokens: tokens)
+      let passes = (0..<batch).map { _ in BERTPass(model: model, pool: pool) }
+      let input = model.inputEmbeddings((0..<Int32(tokens)).map { $0 % Int32(model.configuration.vocabularySize) })
+      let gradient = Matrix(rows: tokens, columns: model.hiddenSize)
+      gradient.fill(0.01)
+      let failures = FirstFailure()
+      func time(_ retention: BERTPass.Retention) -> Double {
+        best(of: batch == 1 ? 20 : 6) {
+          pool.forEach(batch) { index, _ in
+            do throws(GLTAError) {
+              _ = try passes[index].forward(inputEmbeddings: input, retention: retention)
+              if retention != .nothing { _ = passes[index].backward(gradient) }
+            } catch { failures.record(error, at: index) }
+          }
+        }
+      }
+      let forward = time(.nothing)
+      let both = time(.activations)
+      try failures.rethrow()
+      cases.append(
+        Case(
+          batch: batch, tokens: tokens, forwardGflops: work / forward / 1e9, forwardBackwardGflops: 2 * work / both / 1e9))
+    }
+    return ModelBenchmark(
+      threads: pool.threads, openBLASCore: Processor.openBLASCore, sgemmGflops: measureProduct(pool), cases: cases)
+  }
+
+  private static func measureProduct(_ pool: ThreadPool) -> Double {
+    let size = 1024
+    let serial = ThreadPool(threads: 1)
+    let operands = (0..<pool.threads).map { _ in
+      let (a, b) = (Matrix(rows: size, columns: size), Matrix(rows: size, columns: size))
+      a.fill(0.5)
+      b.fill(0.25)
+      return (a, b, Matrix(rows: size, columns: size))
+    }
+    let seconds = best(of: 10) {
+      pool.forEach(pool.threads) { index, _ in
+        let (a, b, c) = operands[index]
+        Matmul.multiply(a, b, into: c, tileRows: size, pool: serial)
+      }
+    }
+    return Double(pool.threads) * 2 * Double(size * size * size) / seconds / 1e9
+  }
+
+  private static func best(of repetitions: Int, _ body: () -> Void) -> Double {
+    body()
+    return (0..<repetitions).map { _ in
+      let start = now()
+      body()
+      return now() - start
+    }.min() ?? .infinity
+  }
+
+  private static func now() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+
+  /// A table for people.
+  public var text: String {
+    var lines = [
+      "threads \(threads), OpenBLAS core \(openBLASCore), vectors \(Processor.vectors)",
+      "sgemm 1024^3           \(rounded(sgemmGflops)) GFLOP/s",
+    ]
+    for item in cases {
+      let name = "\(item.batch) x \(item.tokens) tokens"
+      lines.append("\(name) forward     \(rounded(item.forwardGflops)) GFLOP/s, \(share(item.forwardGflops)) of sgemm")
+      lines.append(
+        "\(name) forward+backward \(rounded(item.forwardBackwardGflops)) GFLOP/s, "
+          + "\(share(item.forwardBackwardGflops)) of sgemm")
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private func rounded(_ value: Double) -> String { String(Int(value.rounded())) }
+  private func share(_ value: Double) -> String { "\(Int((100 * value / sgemmGflops).rounded())) %" }
+}

@@ -1,0 +1,117 @@
+public import Bundles
+public import LanguageModels
+public import LogitsMatching
+public import Tensors
+
+/// Stage three of serving: the frozen language model reads the prompt, GLLM scores the candidates. A pure function of the
+/// bundle, the language model and its input.
+public struct LogitsRankerStage: Sendable {
+  private let bundle: Bundle
+  private let model: BERTModel
+  private let items: ItemMatrix
+
+  public init(bundle: Bundle, model: BERTModel) {
+    self.bundle = bundle
+    self.model = model
+    items = ItemMatrix(bundle.alignment.head.itemRows(tokens: bundle.itemTokens))
+  }
+
+  /// Memory for one ranking at a time, reused between them.
+  public func makePass(pool: ThreadPool) -> BERTPass { BERTPass(model: model, pool: pool) }
+
+  /// The best `count` of the candidates.
+  ///
+  /// - Parameters:
+  ///   - candidates: distinct items; `prior` has one float for each.
+  ///   - pass: from `makePass`; not used by another ranking at the same time.
+  /// - Throws: `GLTAError.invalidArgument` where the prompt does not fit the model.
+  public func rank(
+    _ prompt: AlignedPrompt, candidates: [Int32], prior: [Float], mode: PredictionMode, count: Int, pass: BERTPass
+  ) throws(GLTAError) -> [RankedItem] {
+    let input = try inputEmbeddings(prompt)
+    if mode == .autoregressive {
+      return try rankAutoregressively(
+        prompt, input, candidates: candidates, prior: prior, count: count, pass: pass)
+    }
+    let hidden = try pass.forward(inputEmbeddings: input, wanted: prompt.slotPositions.map(Int.init))
+    let scores = finalScores(hidden, candidates: candidates, prior: prior)
+    return Ranking.select(mode: mode, scores: scores, candidates: candidates, count: count)
+  }
+
+  /// The logits of all slots: slots x candidates (all items where nil), without the prior.
+  public func logits(
+    _ prompt: AlignedPrompt, candidates: [Int32]? = nil, pass: BERTPass
+  ) throws(GLTAError) -> Matrix {
+    let hidden = try pass.forward(
+      inputEmbeddings: try inputEmbeddings(prompt), wanted: prompt.slotPositions.map(Int.init))
+    return logits(hidden, candidates: candidates)
+  }
+
+  private func logits(_ hidden: Matrix, candidates: [Int32]?) -> Matrix {
+    let logits = items.scores(bundle.alignment.head.queries(hidden), candidates: candidates)
+    let bias = bundle.alignment.head.bias.base
+    for slot in 0..<logits.rows {
+      let row = logits.row(slot)
+      if let candidates {
+        for (column, item) in candidates.enumerated() { row[column] += bias[Int(item)] }
+      } else {
+        Accumulate.add(logits.columns, bias, to: row)
+      }
+    }
+    return logits
+  }
+
+  private func finalScores(_ hidden: Matrix, candidates: [Int32], prior: [Float]) -> Matrix {
+    let scores = logits(hidden, candidates: candidates)
+    Ranking.addPrior(prior, weight: bundle.manifest.weights.gllm, to: scores)
+    return scores
+  }
+
+  /// One pick at a time. Slot t is read with the picks before it standing as item tokens in the slots before it; once all
+  /// slots are used, the picks move up and the last slot is read again.
+  private func rankAutoregressively(
+    _ prompt: AlignedPrompt, _ input: Matrix, candidates: [Int32], prior: [Float], count: Int, pass: BERTPass
+  ) throws(GLTAError) -> [RankedItem] {
+    let slots = prompt.slotPositions.map(Int.init)
+    var taken = [Bool](repeating: false, count: candidates.count)
+    var picks: [RankedItem] = []
+    while picks.count < min(count, candidates.count) {
+      let slot = min(picks.count, slots.count - 1)
+      for (position, pick) in zip(slots.prefix(slot), picks.suffix(slot)) {
+        writeRounded(bundle.itemTokens.row(Int(pick.item)), to: input.row(position))
+      }
+      let hidden = try pass.forward(inputEmbeddings: input, wanted: [slots[slot]])
+      let scores = finalScores(hidden, candidates: candidates, prior: prior)
+      guard let column = Ranking.argmax(scores.row(0), candidates, taken) else { break }
+      taken[column] = true
+      picks.append(RankedItem(item: candidates[column], score: scores[0, column]))
+    }
+    return picks
+  }
+
+  /// A token that is fed back has the precision of those that the aligner sends.
+  private func writeRounded(_ token: UnsafePointer<Float>, to row: UnsafeMutablePointer<Float>) {
+    for column in 0..<model.hiddenSize { row[column] = BFloat16(token[column]).float }
+  }
+
+  /// The prompt as the model's input, its parts checked: they may come from a peer.
+  private func inputEmbeddings(_ prompt: AlignedPrompt) throws(GLTAError) -> Matrix {
+    let length = prompt.tokenIDs.count
+    let vocabulary = Int32(model.configuration.vocabularySize)
+    let positions = 0..<Int32(length)
+    guard prompt.tokenIDs.allSatisfy({ $0 >= 0 && $0 < vocabulary }),
+      prompt.softTokens.dtype == .bf16, prompt.softTokens.shape == [prompt.softPositions.count, model.hiddenSize],
+      prompt.softPositions.allSatisfy(positions.contains), !prompt.slotPositions.isEmpty,
+      prompt.slotPositions.allSatisfy(positions.contains),
+      zip(prompt.slotPositions, prompt.slotPositions.dropFirst()).allSatisfy({ $0 < $1 })
+    else {
+      throw GLTAError(.invalidArgument, "a prompt whose ids, soft tokens or slots do not fit its \(length) positions")
+    }
+    let input = model.inputEmbeddings(prompt.tokenIDs)
+    let soft = prompt.softTokens.floats()
+    for (row, position) in prompt.softPositions.enumerated() {
+      for column in 0..<model.hiddenSize { input[Int(position), column] = soft[row * model.hiddenSize + column] }
+    }
+    return input
+  }
+}

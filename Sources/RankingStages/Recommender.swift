@@ -1,0 +1,65 @@
+public import Bundles
+public import LanguageModels
+public import LogitsMatching
+public import Tensors
+
+/// The three stages in one process, one after another: what `glta recommend` and `glta evaluate` call, and what the mesh
+/// is measured against.
+public struct Recommender: Sendable {
+  public let bundle: Bundle
+  public let encoder: GraphEncoderStage
+  public let aligner: TokenAlignerStage
+  public let ranker: LogitsRankerStage
+
+  /// - Throws: errors of the bundle's template.
+  public init(bundle: Bundle, model: BERTModel, tokenizer: WordPieceTokenizer) throws(GLTAError) {
+    self.bundle = bundle
+    encoder = GraphEncoderStage(bundle: bundle)
+    aligner = try TokenAlignerStage(bundle: bundle, tokenizer: tokenizer, maximumLength: model.maximumLength)
+    ranker = LogitsRankerStage(bundle: bundle, model: model)
+  }
+
+  /// The ranking of one request.
+  ///
+  /// - Parameter pass: from `ranker.makePass`; not used by another ranking at the same time.
+  /// - Throws: what the stages throw.
+  public func rank(_ request: RankingRequest, pass: BERTPass) throws(GLTAError) -> [RankedItem] {
+    let encoded = try encoder.encode(request)
+    // Where logits have no weight, the language model cannot change the ranking.
+    if bundle.manifest.weights.gllm == 0 {
+      let scores = Matrix(encoded.prior, rows: 1, columns: encoded.prior.count)
+      return Ranking.select(
+        mode: .first, scores: scores, candidates: encoded.candidates, count: request.count)
+    }
+    let prompt = try aligner.align(encoded.view, items: encoded.items)
+    return try ranker.rank(
+      prompt, candidates: encoded.candidates, prior: encoded.prior, mode: request.mode, count: request.count,
+      pass: pass)
+  }
+
+  /// The rankings of many requests, shared out over the pool; each has the bits that it has alone.
+  ///
+  /// - Parameter progress: called with the requests that are done.
+  /// - Throws: the error of the first request, in their order, that failed.
+  public func rank(
+    _ requests: [RankingRequest], pool: ThreadPool, progress: (Int) -> Void = { _ in }
+  ) throws(GLTAError) -> [[RankedItem]] {
+    let passes = (0..<pool.threads).map { _ in ranker.makePass(pool: pool) }
+    var results = [[RankedItem]](repeating: [], count: requests.count)
+    let failures = FirstFailure()
+    let block = 64
+    for start in stride(from: 0, to: requests.count, by: block) {
+      let end = min(requests.count, start + block)
+      results.withUnsafeMutableBufferPointer { results in
+        pool.forEach(end - start) { index, worker in
+          do throws(GLTAError) {
+            results[start + index] = try rank(requests[start + index], pass: passes[worker])
+          } catch { failures.record(error, at: start + index) }
+        }
+      }
+      try failures.rethrow()
+      progress(end)
+    }
+    return results
+  }
+}

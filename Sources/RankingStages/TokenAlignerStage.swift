@@ -1,0 +1,67 @@
+public import Bundles
+public import LanguageModels
+public import LogitsMatching
+public import Tensors
+public import TokenAlignment
+
+/// What the token aligner sends to the ranker: a prompt whose text stands as ids and whose nodes stand as vectors.
+public struct AlignedPrompt: Sendable {
+  /// i32[L].
+  public var tokenIDs: [Int32]
+  /// bf16[S, D]: projected nodes. Rounding them is the aligner's business, so the tool and the mesh agree.
+  public var softTokens: Tensor
+  /// i32[S]: where they stand, ascending.
+  public var softPositions: [Int32]
+  /// i32[k]: where answers are read, ascending.
+  public var slotPositions: [Int32]
+}
+
+/// Stage two of serving: from a user's vector and history to a prompt. A pure function of the bundle and its input.
+public struct TokenAlignerStage: Sendable {
+  private let bundle: Bundle
+  private let writer: UserInstructionWriter
+  private let userWeight: PackedMatrix
+
+  /// - Throws: `GLTAError.invalidArgument` where the bundle's template is not one.
+  public init(bundle: Bundle, tokenizer: WordPieceTokenizer, maximumLength: Int) throws(GLTAError) {
+    self.bundle = bundle
+    writer = UserInstructionWriter(
+      template: try InstructionTemplate(bundle.manifest.userTemplate), tokenizer: tokenizer,
+      maximumLength: maximumLength, tags: bundle.tags, options: bundle.manifest.alignment)
+    userWeight = PackedMatrix(transposing: bundle.alignment.userProjector.weight)
+  }
+
+  /// The prompt for somebody.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` where template and slots exceed the model's positions.
+  public func align(_ view: UserView, items: [Int32]) throws(GLTAError) -> AlignedPrompt {
+    let instruction = try writer.write(view: view, items: items)
+    let hidden = bundle.itemTokens.columns
+    let soft = Tensor(.bf16, shape: [instruction.nodes.count, hidden])
+    let target = soft.storage.base.assumingMemoryBound(to: BFloat16.self)
+    for (row, node) in instruction.nodes.enumerated() {
+      let token =
+        switch node {
+        case .user: userToken(view.vector)
+        case .item(let item): bundle.itemTokens.slice(Int(item)..<Int(item) + 1)
+        }
+      for column in 0..<hidden { target[row * hidden + column] = BFloat16(token.base[column]) }
+    }
+    return AlignedPrompt(
+      tokenIDs: instruction.tokenIDs, softTokens: soft, softPositions: instruction.nodePositions.map(Int32.init),
+      slotPositions: instruction.slotPositions.map(Int32.init))
+  }
+
+  private func userToken(_ vector: [Float]) -> Matrix {
+    let projector = bundle.alignment.userProjector
+    let token = projector.bias.copy()
+    let scratch = Matrix(rows: 1, columns: Product.scratchCount)
+    vector.withUnsafeBufferPointer { vector in
+      guard let base = vector.baseAddress else { return }
+      Product.multiply(
+        rows: 1, a: base, rowStride: vector.count, b: userWeight, into: token.base, stride: token.columns,
+        accumulate: true, scratch: scratch.base)
+    }
+    return token
+  }
+}

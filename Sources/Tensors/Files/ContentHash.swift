@@ -1,0 +1,38 @@
+import CSodium
+
+/// SHA-256 of bytes as they come, by libsodium.
+public struct ContentHash {
+  private var state = crypto_hash_sha256_state()
+
+  public init() { crypto_hash_sha256_init(&state) }
+
+  /// Adds bytes.
+  public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    guard let base = bytes.baseAddress else { return }
+    crypto_hash_sha256_update(&state, base.assumingMemoryBound(to: UInt8.self), UInt64(bytes.count))
+  }
+
+  /// Adds the UTF-8 bytes of a text.
+  public mutating func update(_ text: String) {
+    let bytes = Array(text.utf8)
+    bytes.withUnsafeBytes { update($0) }
+  }
+
+  /// The digest of what was added, 64 hexadecimal digits.
+  public mutating func finish() -> String {
+    var digest = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
+    crypto_hash_sha256_final(&state, &digest)
+    let digits = Array("0123456789abcdef")
+    return String(digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+  }
+
+  /// The digest of a file.
+  ///
+  /// - Throws: `GLTAError.inputOutput`.
+  public static func ofFile(_ path: String) throws(GLTAError) -> String {
+    let storage = try Storage.mapping(path: path)
+    var hash = ContentHash()
+    hash.update(UnsafeRawBufferPointer(start: storage.base, count: storage.byteCount))
+    return hash.finish()
+  }
+}

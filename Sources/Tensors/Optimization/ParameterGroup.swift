@@ -1,0 +1,69 @@
+/// Named parameters that are optimised together: one Adam state each, one gradient norm over all.
+public struct ParameterGroup: Sendable {
+  public let names: [String]
+  /// The parameters themselves; a step changes their elements.
+  public let values: [Matrix]
+  private var optimizers: [Adam]
+
+  /// - Parameter parameters: changed in place by `step`; pass copies where the originals must stay.
+  public init(_ parameters: [(name: String, value: Matrix)]) {
+    names = parameters.map(\.name)
+    values = parameters.map(\.value)
+    optimizers = values.map { Adam(like: $0) }
+  }
+
+  /// The parameter of a name. The name is one of `names`.
+  public subscript(name: String) -> Matrix {
+    guard let index = names.firstIndex(of: name) else { preconditionFailure("no parameter \(name)") }
+    return values[index]
+  }
+
+  /// One step of Adam against `gradients`, in the order of the parameters, after scaling them all down so that their
+  /// joint norm is at most `maximumNorm`.
+  ///
+  /// - Returns: the norm before scaling; NaN or infinite where a gradient is, and then nothing was changed.
+  public mutating func step(
+    gradients: [Matrix], options: Adam.Options, maximumNorm: Float, pool: ThreadPool
+  ) -> Float {
+    precondition(gradients.count == values.count)
+    var total: Double = 0
+    for gradient in gradients { total += Double(Accumulate.squares(gradient.count, gradient.base)) }
+    let norm = Float(total.squareRoot())
+    guard norm.isFinite else { return norm }
+    if norm > maximumNorm {
+      for gradient in gradients { Accumulate.scale(gradient.count, gradient.base, by: maximumNorm / norm) }
+    }
+    for index in values.indices {
+      optimizers[index].update(values[index], gradient: gradients[index], options: options, pool: pool)
+    }
+    return norm
+  }
+
+  // MARK: Checkpoints
+
+  /// Parameters and moments under names of their own, and the number of steps.
+  public var state: (matrices: [(name: String, value: Matrix)], steps: Int) {
+    var matrices: [(name: String, value: Matrix)] = []
+    for (index, name) in names.enumerated() {
+      matrices.append((name, values[index]))
+      matrices.append((name + ".first_moment", optimizers[index].first))
+      matrices.append((name + ".second_moment", optimizers[index].second))
+    }
+    return (matrices, optimizers.first?.step ?? 0)
+  }
+
+  /// Takes over a saved state.
+  ///
+  /// - Parameter matrix: finds a saved matrix by name and shape.
+  public mutating func restore(
+    steps: Int, from matrix: (_ name: String, _ rows: Int, _ columns: Int) throws(GLTAError) -> Matrix
+  ) throws(GLTAError) {
+    for (index, name) in names.enumerated() {
+      let (rows, columns) = (values[index].rows, values[index].columns)
+      values[index].assign(try matrix(name, rows, columns))
+      optimizers[index] = Adam(
+        first: try matrix(name + ".first_moment", rows, columns).copy(),
+        second: try matrix(name + ".second_moment", rows, columns).copy(), step: steps)
+    }
+  }
+}

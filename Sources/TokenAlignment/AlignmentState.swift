@@ -1,0 +1,71 @@
+public import Tensors
+
+/// Where an alignment stage stands after an epoch: enough to go on to the same bits.
+///
+/// Random numbers are functions of (seed, epoch, position), so there is no generator to save.
+public struct AlignmentState: Sendable {
+  public struct Progress: Sendable, Codable, Equatable {
+    /// Epochs that are done.
+    public var epoch = 0
+    /// Optimiser steps that are done.
+    public var steps = 0
+    /// The best validation metric and its epoch, where the stage validates.
+    public var bestMetric: Double?
+    public var bestEpoch = 0
+    /// Whether the stage has ended, by its last epoch or early.
+    public var isFinished = false
+
+    public init() {}
+  }
+
+  public var progress: Progress
+  /// Parameters, their moments and the best parameters so far, by name.
+  public var matrices: [(name: String, value: Matrix)]
+
+  public init(progress: Progress, matrices: [(name: String, value: Matrix)]) {
+    self.progress = progress
+    self.matrices = matrices
+  }
+
+  func matrix(_ name: String, rows: Int, columns: Int) throws(GLTAError) -> Matrix {
+    guard let found = matrices.first(where: { $0.name == name })?.value else {
+      throw GLTAError(.invalidFile, "the checkpoint has no matrix \(name)", hint: "train again without --resume")
+    }
+    guard found.rows == rows, found.columns == columns else {
+      throw GLTAError(
+        .mismatch, "the checkpoint's \(name) is \(found.rows) x \(found.columns), expected \(rows) x \(columns)",
+        hint: "it belongs to another run; train again without --resume")
+    }
+    return found
+  }
+}
+
+/// What the trainers of stage 2 and stage 3 share: options, the frozen parts, and where progress goes.
+public struct AlignmentContext {
+  let options: AlignmentOptions
+  let seed: UInt64
+  let pool: ThreadPool
+  let progress: ProgressHandler
+  /// Saves the state after each epoch.
+  let checkpoint: (AlignmentState) throws(GLTAError) -> Void
+
+  public init(
+    options: AlignmentOptions, seed: UInt64, pool: ThreadPool, progress: @escaping ProgressHandler,
+    checkpoint: @escaping (AlignmentState) throws(GLTAError) -> Void
+  ) {
+    self.options = options
+    self.seed = seed
+    self.pool = pool
+    self.progress = progress
+    self.checkpoint = checkpoint
+  }
+
+  /// Checks a step's numbers; what was saved before stays.
+  func requireFinite(_ value: Float, _ what: String, stage: String, epoch: Int, step: Int) throws(GLTAError) {
+    guard value.isFinite else {
+      throw GLTAError(
+        .diverged, "\(stage): the \(what) is \(value) at epoch \(epoch), step \(step)",
+        hint: "the checkpoint of the epoch before is kept; lower the stage's learning rate and use --resume")
+    }
+  }
+}

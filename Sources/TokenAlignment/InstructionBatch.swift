@@ -1,0 +1,93 @@
+import LanguageModels
+import Tensors
+
+/// Runs a batch of instructions through the frozen language model and back to its inputs.
+///
+/// Each instruction is a sequence of its own on a thread of its own; nothing is padded. Losses need all slots of a batch
+/// at once (one product with the item matrix), so all passes of a batch live together; where their activations would
+/// exceed the budget, only layer inputs are kept.
+final class InstructionBatch {
+  private let model: BERTModel
+  private let pool: ThreadPool
+  private let activationBytes: Int
+  private var passes: [BERTPass] = []
+
+  init(model: BERTModel, activationBytes: Int, pool: ThreadPool) {
+    self.model = model
+    self.activationBytes = activationBytes
+    self.pool = pool
+  }
+
+  /// The last hidden states of all slots, instruction after instruction: slots of the batch x D.
+  ///
+  /// - Parameters:
+  ///   - itemTokens: |I| x D.
+  ///   - userTokens: one row per instruction, where templates have a user.
+  func forward(_ instructions: [Instruction], itemTokens: Matrix, userTokens: Matrix?) throws(GLTAError) -> Matrix {
+    while passes.count < instructions.count { passes.append(BERTPass(model: model, pool: pool)) }
+    let retention = retention(for: instructions)
+    let offsets = slotOffsets(instructions)
+    let hidden = Matrix(rows: offsets[instructions.count], columns: model.hiddenSize)
+    let failures = FirstFailure()
+    pool.forEach(instructions.count) { index, _ in
+      let instruction = instructions[index]
+      do throws(GLTAError) {
+        let input = inputEmbeddings(instruction, itemTokens: itemTokens, userToken: userTokens?.slice(index..<index + 1))
+        let states = try passes[index].forward(
+          inputEmbeddings: input, wanted: instruction.slotPositions, retention: retention)
+        hidden.slice(offsets[index]..<offsets[index + 1]).assign(states)
+      } catch { failures.record(error, at: index) }
+    }
+    try failures.rethrow()
+    return hidden
+  }
+
+  /// Carries the gradient of the slots' hidden states back to the nodes' tokens and adds it there, in the order of the
+  /// batch.
+  func backward(
+    _ instructions: [Instruction], dhidden: Matrix, ditemTokens: Matrix?, duserTokens: Matrix?
+  ) {
+    let offsets = slotOffsets(instructions)
+    var gradients = [Matrix?](repeating: nil, count: instructions.count)
+    gradients.withUnsafeMutableBufferPointer { gradients in
+      pool.forEach(instructions.count) { index, _ in
+        gradients[index] = passes[index].backward(dhidden.slice(offsets[index]..<offsets[index + 1]))
+      }
+    }
+    for (index, instruction) in instructions.enumerated() {
+      guard let gradient = gradients[index] else { continue }
+      for (node, position) in zip(instruction.nodes, instruction.nodePositions) {
+        switch node {
+        case .user:
+          if let duserTokens { Accumulate.add(model.hiddenSize, gradient.row(position), to: duserTokens.row(index)) }
+        case .item(let item):
+          if let ditemTokens {
+            Accumulate.add(model.hiddenSize, gradient.row(position), to: ditemTokens.row(Int(item)))
+          }
+        }
+      }
+    }
+  }
+
+  private func inputEmbeddings(_ instruction: Instruction, itemTokens: Matrix, userToken: Matrix?) -> Matrix {
+    let input = model.inputEmbeddings(instruction.tokenIDs)
+    for (node, position) in zip(instruction.nodes, instruction.nodePositions) {
+      switch node {
+      case .user: if let userToken { input.slice(position..<position + 1).assign(userToken) }
+      case .item(let item): input.slice(position..<position + 1).assign(itemTokens.slice(Int(item)..<Int(item) + 1))
+      }
+    }
+    return input
+  }
+
+  private func retention(for instructions: [Instruction]) -> BERTPass.Retention {
+    let floats = instructions.reduce(0) {
+      $0 + BERTPass.retainedFloats(model: model, length: $1.length, retention: .activations)
+    }
+    return floats * MemoryLayout<Float>.stride <= activationBytes ? .activations : .layerInputs
+  }
+
+  private func slotOffsets(_ instructions: [Instruction]) -> [Int] {
+    instructions.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.slotPositions.count) }
+  }
+}

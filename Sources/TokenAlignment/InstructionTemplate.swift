@@ -1,0 +1,73 @@
+public import Tensors
+
+/// An instruction as a person writes it: plain text with places in braces.
+///
+/// ```
+/// User {user} likes the items {items} User tags: {profile} ... {slots}
+/// ```
+/// A place stands for what alignment fills in: `{user}` the user token, `{items}` item tokens, `{texts}` item
+/// descriptions, `{profile}` and `{prediction}` tags, `{slots}` the answer slots. Literal text is read as it stands.
+public struct InstructionTemplate: Sendable, Equatable {
+  /// What a place is filled with.
+  public enum Place: String, Sendable, CaseIterable {
+    case user
+    case items
+    case texts
+    case profile
+    case prediction
+    case slots
+  }
+
+  enum Segment: Equatable {
+    case text(String)
+    case place(Place)
+  }
+
+  /// The template as it was written.
+  public let source: String
+
+  var segments: [Segment] { (try? InstructionTemplate.parse(source)) ?? [] }
+
+  /// - Throws: `GLTAError.invalidArgument` for a place that does not exist, an open brace, or no answer slots.
+  public init(_ source: String) throws(GLTAError) {
+    let segments = try InstructionTemplate.parse(source)
+    guard segments.filter({ $0 == .place(.slots) }).count == 1 else {
+      throw GLTAError(
+        .invalidArgument, "an instruction template needs {slots} exactly once: \"\(source)\"",
+        hint: "answer slots stand where the model answers, usually at the end")
+    }
+    self.source = source
+  }
+
+  /// Instruction (a) of the paper: put the descriptions in the order of the item tokens.
+  public static let itemAlignment = builtIn(PackageResources.item_alignment_txt)
+  /// Instruction (b) of the paper: select the items that the user interacts with.
+  public static let userAlignment = builtIn(PackageResources.user_alignment_txt)
+
+  private init(trusted source: String) { self.source = source }
+
+  private static func builtIn(_ bytes: [UInt8]) -> InstructionTemplate {
+    InstructionTemplate(trusted: String(decoding: bytes.filter { $0 != 0x0A }, as: UTF8.self))
+  }
+
+  private static func parse(_ source: String) throws(GLTAError) -> [Segment] {
+    var segments: [Segment] = []
+    var rest = Substring(source)
+    while let open = rest.firstIndex(of: "{") {
+      if open > rest.startIndex { segments.append(.text(String(rest[..<open]))) }
+      guard let close = rest[open...].firstIndex(of: "}") else {
+        throw GLTAError(.invalidArgument, "an instruction template has an open brace: \"\(source)\"")
+      }
+      let name = String(rest[rest.index(after: open)..<close])
+      guard let place = Place(rawValue: name) else {
+        let known = Place.allCases.map { "{\($0.rawValue)}" }.joined(separator: " ")
+        throw GLTAError(
+          .invalidArgument, "an instruction template has the place {\(name)}; known are \(known)")
+      }
+      segments.append(.place(place))
+      rest = rest[rest.index(after: close)...]
+    }
+    if !rest.isEmpty { segments.append(.text(String(rest))) }
+    return segments
+  }
+}

@@ -1,0 +1,54 @@
+public import Interactions
+public import Tensors
+
+/// The tags of the items, and from them the tags of any user: the paper's profile and prediction tokens.
+///
+/// A user's tags are a vote of the user's items, so a known user, the visible part of one in training, and somebody who
+/// has just named three items all get theirs from the same function.
+public struct TagTable: Sendable, Equatable {
+  /// The tags as text; an index is a tag.
+  public let vocabulary: [String]
+  /// For each item the tags that match its own text, best first.
+  public let profile: [[Int32]]
+  /// For each item the tags of its neighbours in the graph, best first: what its users are likely to want next.
+  public let prediction: [[Int32]]
+  /// Per tag 1 / sqrt(items that have it), so that a vote is not won by what fits everything.
+  private let rarity: [Double]
+
+  public init(vocabulary: [String], profile: [[Int32]], prediction: [[Int32]]) {
+    self.vocabulary = vocabulary
+    self.profile = profile
+    self.prediction = prediction
+    var counts = [Int](repeating: 0, count: vocabulary.count)
+    for tags in profile { for tag in tags { counts[Int(tag)] += 1 } }
+    rarity = counts.map { 1 / Double(max(1, $0)).squareRoot() }
+  }
+
+  /// A table without tags, for runs without them.
+  public static func empty(items: Int) -> TagTable {
+    let none = [[Int32]](repeating: [], count: items)
+    return TagTable(vocabulary: [], profile: none, prediction: none)
+  }
+
+  /// The tags of somebody with these items, best first. Prediction tags leave the profile tags out.
+  public func tags(
+    of items: some Sequence<Int32>, profileCount: Int, predictionCount: Int
+  ) -> (profile: [Int32], prediction: [Int32]) {
+    guard profileCount > 0 || predictionCount > 0 else { return ([], []) }
+    let items = items.sorted()
+    let profile = vote(items, over: profile, count: profileCount, except: [])
+    return (profile, vote(items, over: prediction, count: predictionCount, except: Set(profile)))
+  }
+
+  private func vote(_ items: [Int32], over lists: [[Int32]], count: Int, except: Set<Int32>) -> [Int32] {
+    guard count > 0 else { return [] }
+    var votes: [Int32: Double] = [:]
+    for item in items {
+      for (rank, tag) in lists[Int(item)].enumerated() where !except.contains(tag) {
+        votes[tag, default: 0] += rarity[Int(tag)] / Double(1 + rank)
+      }
+    }
+    let order = votes.sorted { $0.value != $1.value ? $0.value > $1.value : $0.key < $1.key }
+    return order.prefix(count).map(\.key)
+  }
+}

@@ -1,0 +1,43 @@
+public import LanguageModels
+public import Tensors
+
+/// Writes instruction (b) for a user: the one place where a user's items become a prompt, in training and in serving.
+public struct UserInstructionWriter: Sendable {
+  private let writer: InstructionWriter
+  private let tags: TagTable
+  private let tagIDs: [[Int32]]
+  private let options: AlignmentOptions
+
+  public init(
+    template: InstructionTemplate, tokenizer: WordPieceTokenizer, maximumLength: Int, tags: TagTable,
+    options: AlignmentOptions
+  ) {
+    writer = InstructionWriter(template: template, tokenizer: tokenizer, maximumLength: maximumLength)
+    self.tags = tags
+    self.options = options
+    tagIDs = tags.vocabulary.map { tokenizer.encode($0) }
+  }
+
+  /// - Parameters:
+  ///   - view: the user's vector stands for the user token; its history are the item tokens.
+  ///   - items: all items that the tags are voted by.
+  /// - Throws: `GLTAError.invalidArgument` where template and slots alone exceed the model's positions.
+  public func write(view: UserView, items: [Int32]) throws(GLTAError) -> Instruction {
+    let words = tags.tags(
+      of: items, profileCount: options.profileTags, predictionCount: options.predictionTags)
+    return try write(history: view.history, profile: words.profile, prediction: words.prediction, slots: options.slots)
+  }
+
+  /// The instruction from its parts.
+  public func write(
+    history: [Int32], profile: [Int32], prediction: [Int32], slots: Int
+  ) throws(GLTAError) -> Instruction {
+    var content = InstructionContent()
+    content.hasUser = true
+    content.items = history
+    content.profile = profile.map { tagIDs[Int($0)] }
+    content.prediction = prediction.map { tagIDs[Int($0)] }
+    content.slots = slots
+    return try writer.write(content)
+  }
+}

@@ -1,0 +1,43 @@
+import Bundles
+public import LanguageModels
+public import Tensors
+
+/// A language model in memory with its tokenizer and its identity.
+public struct LoadedLanguageModel: Sendable {
+  /// Where it was loaded from.
+  public let path: String
+  /// SHA-256 over configuration, weights and tokenizer.
+  public let hash: String
+  public let model: BERTModel
+  public let tokenizer: WordPieceTokenizer
+
+  /// Loads a Hugging Face directory.
+  ///
+  /// - Throws: what `BERTModel` and `WordPieceTokenizer` throw; `GLTAError.mismatch` where the tokenizer has ids beyond
+  ///   the model's vocabulary.
+  public init(path: String) throws(GLTAError) {
+    self.path = path
+    model = try BERTModel(directory: path)
+    tokenizer = try WordPieceTokenizer(directory: path)
+    hash = try LanguageModelFiles.hash(of: path)
+    guard tokenizer.vocabularyCount <= model.configuration.vocabularySize else {
+      throw GLTAError(
+        .mismatch,
+        "\(path): the tokenizer has \(tokenizer.vocabularyCount) tokens, the model \(model.configuration.vocabularySize)")
+    }
+  }
+
+  /// The language model that a bundle was trained with.
+  ///
+  /// - Throws: `GLTAError.mismatch` where the model at `path` is another one.
+  public init(for bundle: Bundle, path: String) throws(GLTAError) {
+    try self.init(path: path)
+    let expected = bundle.manifest.languageModel.hash
+    guard hash == expected else {
+      throw GLTAError(
+        .mismatch,
+        "the bundle was made with the language model \(expected.prefix(12)), \(path) is \(hash.prefix(12))",
+        hint: "give the right one with --language-model DIR")
+    }
+  }
+}

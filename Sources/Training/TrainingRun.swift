@@ -1,0 +1,236 @@
+public import Bundles
+public import GraphEncoding
+public import Interactions
+public import LanguageModels
+import LogitsMatching
+import RankingEvaluation
+public import RankingStages
+public import Tensors
+public import TokenAlignment
+
+/// All of training, stage after stage: from a data set and a language model to a bundle.
+///
+/// Each stage leaves a checkpoint in the run folder and is skipped where a finished one is found, so a stopped run
+/// resumes to the bytes of an uninterrupted one.
+public struct TrainingRun {
+  /// What a person sees while it runs.
+  public struct Reporter {
+    /// A line on what begins or what came out.
+    public var say: (String) -> Void
+    /// Steps of a stage; returning false stops the run after its next checkpoint.
+    public var progress: ProgressHandler
+
+    public init(say: @escaping (String) -> Void, progress: @escaping ProgressHandler) {
+      self.say = say
+      self.progress = progress
+    }
+  }
+
+  private let configuration: TrainingConfiguration
+  private let dataset: Dataset
+  private let dataHash: String
+  private let languageModel: LoadedLanguageModel
+  private let pool: ThreadPool
+  private let reporter: Reporter
+  private let folder: RunFolder
+  private let out: String
+
+  /// Opens a run.
+  ///
+  /// - Parameters:
+  ///   - out: the bundle's path; checkpoints go to a folder beside it.
+  ///   - resume: whether to take up what an earlier run of the same arguments left.
+  /// - Throws: `GLTAError.invalidArgument` for a configuration that cannot work, `.mismatch` for another run's folder.
+  public init(
+    configuration: TrainingConfiguration, dataset: Dataset, languageModel: LoadedLanguageModel, out: String,
+    resume: Bool, pool: ThreadPool, reporter: Reporter
+  ) throws(GLTAError) {
+    try configuration.validate()
+    guard dataset.catalogue.count > 1, dataset.interactions.count > 0 else {
+      throw GLTAError(
+        .invalidArgument,
+        "\(dataset.name) has \(dataset.catalogue.count) items and \(dataset.interactions.count) interactions; nothing can be learned from that"
+      )
+    }
+    self.configuration = configuration
+    self.dataset = dataset
+    self.languageModel = languageModel
+    self.pool = pool
+    self.reporter = reporter
+    self.out = out
+    dataHash = DataHash.of(dataset)
+    folder = try RunFolder(
+      forBundle: out,
+      fingerprint: RunFolder.Fingerprint(
+        configuration: configuration, dataHash: dataHash, languageModelHash: languageModel.hash),
+      resume: resume)
+  }
+
+  /// Trains what is not trained yet and saves the bundle.
+  ///
+  /// - Throws: `GLTAError.diverged`, `.interrupted`, `.inputOutput`; checkpoints and an older bundle stay whole.
+  public func run(copyingLanguageModel: Bool = false) throws(GLTAError) -> (bundle: Bundle, hash: String) {
+    let split = try Splitter.split(dataset, method: configuration.splitMethod)
+    let halves = ValidationHalves(split: split, seed: configuration.seed)
+    let graph = try encodeGraph(split, halves)
+    let embedder = TextEmbedder(model: languageModel.model, tokenizer: languageModel.tokenizer)
+    let text = try embedTexts(embedder)
+    let tags = try extractTags(text, graph, embedder)
+    var bundle = try makeBundle(split: split, graph: graph, text: text, tags: tags)
+    bundle.alignment = try alignItems(bundle, text: text)
+    bundle.itemTokens = bundle.alignment.itemTokens(graph, pool: pool)
+    bundle.alignment = try alignUsers(bundle, halves)
+    try fitWeights(&bundle, halves)
+    let hash = try bundle.save(
+      to: out, languageModelPath: languageModel.path, copyingLanguageModel: copyingLanguageModel)
+    folder.remove()
+    return (bundle, hash)
+  }
+
+  // MARK: Stage 1
+
+  private func encodeGraph(_ split: InteractionSplit, _ halves: ValidationHalves) throws(GLTAError) -> GraphEmbeddings {
+    let name = "graph"
+    var state: GraphEncoderState?
+    if folder.contains(name) {
+      let (matrices, progress) = try folder.load(name, as: GraphEncoderState.Progress.self)
+      state = GraphEncoderState(progress: progress, matrices: matrices)
+    }
+    reporter.say("stage 1, \(LightGCNTrainer.stage): \(split.train.count) training interactions")
+    var stoppingSplit = split
+    stoppingSplit.validation = halves.validation(of: split, keeping: halves.stopping)
+    let trainer = LightGCNTrainer(options: configuration.graph, split: stoppingSplit, seed: configuration.seed, pool: pool)
+    return try trainer.train(
+      resuming: state,
+      checkpoint: { (state) throws(GLTAError) in
+        try folder.save(name, matrices: state.matrices, value: state.progress)
+      }, progress: reporter.progress)
+  }
+
+  // MARK: Text and tags
+
+  private func embedTexts(_ embedder: TextEmbedder) throws(GLTAError) -> Matrix {
+    let name = "text"
+    if folder.contains(name) {
+      return try folder.load(name, as: [String: Int].self).matrices.first?.value ?? Matrix(rows: 0, columns: 0)
+    }
+    let texts = ItemText.texts(of: dataset.catalogue, words: TrainingRun.wordsPerEmbedding)
+    reporter.say("reading the texts of \(texts.count) items")
+    let embeddings = try embedder.embed(texts, pool: pool) { done in
+      _ = reporter.progress(
+        TrainingProgress(stage: "item texts", epoch: 1, epochs: 1, step: done, steps: texts.count, loss: .nan))
+    }
+    try folder.save(name, matrices: [("items", embeddings)], value: ["items": texts.count])
+    return embeddings
+  }
+
+  /// Words of an item that its text embedding reads.
+  static let wordsPerEmbedding = 60
+
+  private func extractTags(
+    _ text: Matrix, _ graph: GraphEmbeddings, _ embedder: TextEmbedder
+  ) throws(GLTAError) -> TagTable {
+    let options = configuration.alignment
+    guard options.profileTags > 0 || options.predictionTags > 0 else { return .empty(items: dataset.catalogue.count) }
+    let tags = try TagExtractor.extract(
+      catalogue: dataset.catalogue, itemEmbeddings: text, graph: graph, embedder: embedder, pool: pool)
+    reporter.say("profile and prediction tokens: \(tags.vocabulary.count) tags out of categories and titles")
+    return tags
+  }
+
+  private func makeBundle(
+    split: InteractionSplit, graph: GraphEmbeddings, text: Matrix, tags: TagTable
+  ) throws(GLTAError) -> Bundle {
+    let alignment = AlignmentModel(
+      graph: graph, tokens: languageModel.model.wordEmbeddings, options: configuration.alignment,
+      seed: configuration.seed)
+    let manifest = BundleManifest(
+      recipe: configuration.recipe.rawValue, without: configuration.without.map(\.rawValue),
+      seed: configuration.seed, configurationHash: try configuration.hash(),
+      data: BundleManifest.Data(
+        name: dataset.name, hash: dataHash, users: dataset.userIDs.count, items: dataset.catalogue.count,
+        interactions: dataset.interactions.count, split: configuration.splitMethod.description),
+      languageModel: BundleManifest.LanguageModel(
+        architecture: "bert", hiddenSize: languageModel.model.hiddenSize, hash: languageModel.hash),
+      alignment: configuration.alignment, itemTemplate: configuration.itemTemplate,
+      userTemplate: configuration.userTemplate, weights: .logitsOnly, validation: [:])
+    return Bundle(
+      manifest: manifest, userIDs: dataset.userIDs, catalogue: dataset.catalogue, split: split, graph: graph,
+      textEmbeddings: TagExtractor.centered(text), tags: tags, alignment: alignment,
+      itemTokens: alignment.itemTokens(graph, pool: pool))
+  }
+
+  // MARK: Stage 2
+
+  private func alignItems(_ bundle: Bundle, text: Matrix) throws(GLTAError) -> AlignmentModel {
+    guard configuration.alignment.itemEpochs > 0 else { return bundle.alignment }
+    let texts = ItemText.tokenIDs(
+      of: dataset.catalogue, words: configuration.alignment.wordsPerItem, tokenizer: languageModel.tokenizer)
+    reporter.say("stage 2, \(ItemAlignmentTrainer.stage): \(texts.filter { !$0.isEmpty }.count) items with a text")
+    let trainer = ItemAlignmentTrainer(
+      context: context(checkpoint: "item-alignment"), model: languageModel.model, tokenizer: languageModel.tokenizer,
+      graph: bundle.graph, template: try InstructionTemplate(configuration.itemTemplate), texts: texts,
+      textEmbeddings: text)
+    return try trainer.train(bundle.alignment, resuming: try state("item-alignment"))
+  }
+
+  // MARK: Stage 3
+
+  private func alignUsers(_ bundle: Bundle, _ halves: ValidationHalves) throws(GLTAError) -> AlignmentModel {
+    guard configuration.alignment.userEpochs > 0 else { return bundle.alignment }
+    let parts = VisibleParts(
+      train: bundle.split.train, targetShare: configuration.alignment.targetShare, seed: configuration.seed)
+    let users = (0..<parts.target.rows).filter { parts.target.degree($0) > 0 }.count
+    reporter.say("stage 3, \(UserAlignmentTrainer.stage): \(users) users, \(parts.target.count) interactions to predict")
+    let writer = UserInstructionWriter(
+      template: try InstructionTemplate(configuration.userTemplate), tokenizer: languageModel.tokenizer,
+      maximumLength: languageModel.model.maximumLength, tags: bundle.tags, options: configuration.alignment)
+    let stopping = Array(halves.stopping.prefix(configuration.validationUsers))
+    let trainer = UserAlignmentTrainer(
+      context: context(checkpoint: "user-alignment"), model: languageModel.model, graph: bundle.graph, writer: writer,
+      parts: parts
+    ) { (alignment) throws(GLTAError) -> Double in
+      var candidate = bundle
+      candidate.alignment = alignment
+      candidate.manifest.weights = .logitsOnly
+      return try BundleEvaluator(recommender: recommender(candidate), pool: pool).validationNDCG(users: stopping)
+    }
+    return try trainer.train(bundle.alignment, resuming: try state("user-alignment"))
+  }
+
+  private func context(checkpoint name: String) -> AlignmentContext {
+    AlignmentContext(
+      options: configuration.alignment, seed: configuration.seed, pool: pool, progress: reporter.progress,
+      checkpoint: { (state) throws(GLTAError) in
+        try folder.save(name, matrices: state.matrices, value: state.progress)
+      })
+  }
+
+  private func state(_ name: String) throws(GLTAError) -> AlignmentState? {
+    guard folder.contains(name) else { return nil }
+    let (matrices, progress) = try folder.load(name, as: AlignmentState.Progress.self)
+    return AlignmentState(progress: progress, matrices: matrices)
+  }
+
+  private func recommender(_ bundle: Bundle) throws(GLTAError) -> Recommender {
+    try Recommender(bundle: bundle, model: languageModel.model, tokenizer: languageModel.tokenizer)
+  }
+
+  // MARK: Weights
+
+  private func fitWeights(_ bundle: inout Bundle, _ halves: ValidationHalves) throws(GLTAError) {
+    guard configuration.recipe.fitsWeights else { return }
+    let users = Array(halves.fitting.prefix(configuration.validationUsers))
+    reporter.say("weights of the final score: \(users.count) validation users")
+    let fit = try TermWeightFit(recommender: recommender(bundle), users: users, pool: pool) { done in
+      _ = reporter.progress(
+        TrainingProgress(stage: "weights", epoch: 1, epochs: 1, step: done, steps: users.count, loss: .nan))
+    }.fit()
+    bundle.manifest.weights = fit.weights
+    bundle.manifest.validation = ["ndcg@10": fit.ndcg, "graph.ndcg@10": fit.graphNDCG]
+    let weights = fit.weights
+    reporter.say(
+      "score = \(weights.graph) graph + \(weights.text) text + \(weights.popularity) popularity + \(weights.gllm) logits"
+    )
+  }
+}

@@ -1,0 +1,72 @@
+import ArgumentParser
+import Bundles
+import Foundation
+import Interactions
+import LogitsMatching
+import RankingEvaluation
+import RankingStages
+import Tensors
+import Training
+
+struct EvaluateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evaluate",
+    abstract: "Rank held-out items for every user and print the metrics.",
+    discussion: """
+      Full ranking: each user's held-out items compete with all items outside the user's training (and, for the test \
+      split, validation) items. Popularity and the graph alone are always printed beside.
+      """)
+
+  @OptionGroup var options: BundleOptions
+  @Option(help: "validation or test.")
+  var split = SplitChoice.test
+  @Option(
+    help: ArgumentHelp("Rank only the N best by prior, as a server with a large catalogue does.", valueName: "N"))
+  var candidates: Int?
+  @Option(help: "slots, first or autoregressive.")
+  var mode = PredictionMode.slots
+  @Flag(help: "Print JSON.")
+  var json = false
+  @OptionGroup var threading: ThreadOptions
+
+  enum SplitChoice: String, ExpressibleByArgument, CaseIterable {
+    case validation
+    case test
+  }
+
+  func validate() throws {
+    if let candidates, candidates < 20 {
+      throw ValidationError("--candidates is \(candidates), expected at least 20: metrics look at the top 20")
+    }
+  }
+
+  func run() throws {
+    let pool = threading.makePool()
+    let recommender = try options.loadRecommender()
+    let bar = ProgressBar()
+    let report = try BundleEvaluator(recommender: recommender, pool: pool).evaluate(
+      split == .test ? .test : .validation, mode: mode, candidates: candidates
+    ) { bar.update($0) }
+    bar.close()
+    if json { return try Terminal.printJSON(report) }
+    print("\(recommender.bundle.manifest.data.name), \(split.rawValue) split, \(report.users) users")
+    print(report.table)
+  }
+}
+
+extension PredictionMode: ExpressibleByArgument {}
+
+extension BundleOptions {
+  /// The three stages of the bundle, its language model checked.
+  func loadRecommender() throws(GLTAError) -> Recommender {
+    let loaded = try Bundle.load(from: bundle)
+    let path = if let languageModel { languageModel } else { try Bundle.languageModelPath(of: bundle) }
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw GLTAError(
+        .inputOutput, "the bundle's language model is not at \(path)",
+        hint: "say where it lies with --language-model DIR")
+    }
+    let model = try LoadedLanguageModel(for: loaded, path: path)
+    return try Recommender(bundle: loaded, model: model.model, tokenizer: model.tokenizer)
+  }
+}

@@ -1,0 +1,148 @@
+import ArgumentParser
+import Bundles
+import Foundation
+import GraphEncoding
+import Interactions
+import Tensors
+import TokenAlignment
+import Training
+
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train all three stages and write a bundle.",
+    discussion: """
+      Stage 1 pretrains the graph (LightGCN), stage 2 aligns items with their texts, stage 3 users with items; then the \
+      weights of the final score are fitted on validation users. Each epoch leaves a checkpoint in OUT.run; after a stop, \
+      the same command with --resume goes on to the same bytes.
+      """)
+
+  @OptionGroup var data: DataOptions
+  @Option(help: ArgumentHelp("A pretrained BERT-class model: a Hugging Face directory.", valueName: "dir"))
+  var languageModel: String
+  @Option(help: ArgumentHelp("The bundle to write. One that is there is replaced when the new one is whole.", valueName: "dir"))
+  var out: String
+  @Option(help: "default (the best we know) or paper (the paper's structure).")
+  var recipe = Recipe.default
+  @Option(
+    name: .customLong("without"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "Leave a part out: item-alignment, user-alignment, profile, prediction or contrastive. May be repeated.",
+      valueName: "part"))
+  var without: [Ablation] = []
+  @Option(help: "The seed of everything random.")
+  var seed: UInt64 = 42
+  @Option(help: "random (80/10/10 per user), leave-last-out (by time) or given (the data set's own).")
+  var split = SplitChoice.random
+  @Option(help: ArgumentHelp("A JSON file whose values replace the recipe's; see --print-config.", valueName: "file"))
+  var config: String?
+  @Flag(help: "Print the configuration as JSON, and do nothing.")
+  var printConfig = false
+  @Flag(help: "Go on from the checkpoints of an earlier run with the same arguments.")
+  var resume = false
+  @Flag(help: "Put the language model into the bundle.")
+  var copyLanguageModel = false
+  @Flag(help: "Print the result as JSON.")
+  var json = false
+  @OptionGroup var threading: ThreadOptions
+
+  enum SplitChoice: String, ExpressibleByArgument, CaseIterable {
+    case random
+    case leaveLastOut = "leave-last-out"
+    case given
+  }
+
+  func run() throws {
+    let configuration = try makeConfiguration()
+    if printConfig { return try Terminal.printJSON(configuration) }
+    Interrupt.install()
+    let started = Date()
+    let dataset = try data.load()
+    let pool = threading.makePool()
+    let model = try LoadedLanguageModel(path: languageModel)
+    let bar = ProgressBar()
+    let reporter = TrainingRun.Reporter(
+      say: { line in
+        bar.close()
+        Terminal.note(line)
+      },
+      progress: { progress in
+        bar.update(progress)
+        return !Interrupt.wasRequested
+      })
+    if resume, let hash = try finishedBundle(configuration, dataset, model) {
+      Terminal.note("\(out) is already trained by these arguments")
+      return try report(hash: hash, bundle: Bundle.load(from: out), seconds: 0)
+    }
+    let run = try TrainingRun(
+      configuration: configuration, dataset: dataset, languageModel: model, out: out, resume: resume, pool: pool,
+      reporter: reporter)
+    let result = try run.run(copyingLanguageModel: copyLanguageModel)
+    bar.close()
+    try report(hash: result.hash, bundle: result.bundle, seconds: Date().timeIntervalSince(started))
+  }
+
+  private func makeConfiguration() throws -> TrainingConfiguration {
+    let method: SplitMethod =
+      switch split {
+      case .random: .random(seed: seed)
+      case .leaveLastOut: .leaveLastOut
+      case .given: .given
+      }
+    let configuration = TrainingConfiguration(recipe: recipe, without: without, seed: seed, splitMethod: method)
+    guard let config else { return configuration }
+    guard let data = FileManager.default.contents(atPath: config) else {
+      throw GLTAError(.inputOutput, "cannot read the configuration \(config)")
+    }
+    return try configuration.overridden(byJSON: data, source: config)
+  }
+
+  /// The hash of the bundle at `out` where these very arguments made it.
+  private func finishedBundle(
+    _ configuration: TrainingConfiguration, _ dataset: Dataset, _ model: LoadedLanguageModel
+  ) throws -> String? {
+    guard !FileManager.default.fileExists(atPath: out + ".run"),
+      FileManager.default.fileExists(atPath: out + "/manifest.json")
+    else { return nil }
+    let bundle = try Bundle.load(from: out)
+    let manifest = bundle.manifest
+    guard manifest.data.hash == DataHash.of(dataset), manifest.languageModel.hash == model.hash,
+      manifest.configurationHash == (try configuration.hash())
+    else { return nil }
+    return try Bundle.contentHash(of: out)
+  }
+
+  private func report(hash: String, bundle: Bundle, seconds: Double) throws {
+    if json {
+      struct Result: Encodable {
+        let bundle: String
+        let contentHash: String
+        let seconds: Double
+        let peakMemoryMiB: Int
+        let validation: [String: Double]
+        let weights: BundleManifest.TermWeights
+      }
+      return try Terminal.printJSON(
+        Result(
+          bundle: out, contentHash: hash, seconds: seconds, peakMemoryMiB: PeakMemory.mebibytes,
+          validation: bundle.manifest.validation, weights: bundle.manifest.weights))
+    }
+    print("bundle \(out)  content \(hash.prefix(16))")
+    if seconds > 0 { print(String(format: "trained in %.1f s, peak memory %d MiB", seconds, PeakMemory.mebibytes)) }
+    print("next: glta evaluate --bundle \(out)")
+  }
+}
+
+/// The most memory that this process has held.
+enum PeakMemory {
+  static var mebibytes: Int {
+    var usage = rusage()
+    #if os(Linux)
+      getrusage(RUSAGE_SELF, &usage)
+      return usage.ru_maxrss / 1024
+    #else
+      getrusage(RUSAGE_SELF, &usage)
+      return usage.ru_maxrss / 1_048_576
+    #endif
+  }
+}

@@ -73,22 +73,38 @@ public struct NormalizedGraph: Sendable {
     _ row: UnsafeBufferPointer<Int32>, _ scale: UnsafeBufferPointer<Float>, _ own: Float,
     _ x: UnsafePointer<Float>, _ x0: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<Float>
   ) {
-    typealias Wide = SIMD32<Float>
-    var (low, high) = (Wide.zero, Wide.zero)
+    // Eight vectors of eight lanes: wider types become scalar code.
+    typealias Lanes = SIMD8<Float>
+    @inline(__always) func load(_ pointer: UnsafePointer<Float>, _ part: Int) -> Lanes {
+      UnsafeRawPointer(pointer).loadUnaligned(fromByteOffset: part * 32, as: Lanes.self)
+    }
+    var (s0, s1, s2, s3) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
+    var (s4, s5, s6, s7) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
     for node in row {
-      let source = UnsafeRawPointer(x + Int(node) * 64)
-      let weight = Wide(repeating: scale[Int(node)])
-      low = low.addingProduct(source.loadUnaligned(as: Wide.self), weight)
-      high = high.addingProduct(source.loadUnaligned(fromByteOffset: 128, as: Wide.self), weight)
+      let source = x + Int(node) * 64
+      let weight = Lanes(repeating: scale[Int(node)])
+      s0 = s0.addingProduct(load(source, 0), weight)
+      s1 = s1.addingProduct(load(source, 1), weight)
+      s2 = s2.addingProduct(load(source, 2), weight)
+      s3 = s3.addingProduct(load(source, 3), weight)
+      s4 = s4.addingProduct(load(source, 4), weight)
+      s5 = s5.addingProduct(load(source, 5), weight)
+      s6 = s6.addingProduct(load(source, 6), weight)
+      s7 = s7.addingProduct(load(source, 7), weight)
     }
-    low *= Wide(repeating: own)
-    high *= Wide(repeating: own)
-    if let x0 {
-      low += UnsafeRawPointer(x0).loadUnaligned(as: Wide.self)
-      high += UnsafeRawPointer(x0).loadUnaligned(fromByteOffset: 128, as: Wide.self)
+    let factor = Lanes(repeating: own)
+    @inline(__always) func store(_ sum: Lanes, _ part: Int) {
+      let value = x0.map { load($0, part).addingProduct(sum, factor) } ?? sum * factor
+      UnsafeMutableRawPointer(out).storeBytes(of: value, toByteOffset: part * 32, as: Lanes.self)
     }
-    UnsafeMutableRawPointer(out).storeBytes(of: low, as: Wide.self)
-    UnsafeMutableRawPointer(out).storeBytes(of: high, toByteOffset: 128, as: Wide.self)
+    store(s0, 0)
+    store(s1, 1)
+    store(s2, 2)
+    store(s3, 3)
+    store(s4, 4)
+    store(s5, 5)
+    store(s6, 6)
+    store(s7, 7)
   }
 
   private static func gather(

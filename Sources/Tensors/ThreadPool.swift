@@ -19,7 +19,7 @@ public final class ThreadPool: @unchecked Sendable {
   /// The threads that work on a loop, the caller's among them.
   public let threads: Int
 
-  private let state: UnsafeMutablePointer<PoolState>
+  private let state: PoolState
   private var handles: [pthread_t] = []
   /// One loop at a time: callers from several threads take turns.
   private let turn = Mutex<Void>(())
@@ -27,20 +27,15 @@ public final class ThreadPool: @unchecked Sendable {
   /// - Parameter threads: at least one; the default is one per core.
   public init(threads: Int = ThreadPool.coreCount) {
     self.threads = max(1, threads)
-    state = .allocate(capacity: 1)
-    state.initialize(to: PoolState())
-    state.pointee.prepare()
+    state = PoolState()
     for worker in 1..<self.threads {
       if let handle = ThreadPool.start(worker: worker, state: state) { handles.append(handle) }
     }
   }
 
   deinit {
-    state.pointee.stop()
+    state.stop()
     for handle in handles { pthread_join(handle, nil) }
-    state.pointee.destroy()
-    state.deinitialize(count: 1)
-    state.deallocate()
   }
 
   /// The cores that this process may run on.
@@ -57,38 +52,53 @@ public final class ThreadPool: @unchecked Sendable {
       return
     }
     turn.withLock { _ in
-      withoutActuallyEscaping(body) { state.pointee.run(count: count, body: $0) }
+      withoutActuallyEscaping(body) { body in
+        // Threads get the closure's address: a copy of their own could outlive this call by a moment.
+        withUnsafePointer(to: body) { state.run(count: count, body: $0) }
+      }
     }
   }
 
-  private static func start(worker: Int, state: UnsafeMutablePointer<PoolState>) -> pthread_t? {
+  private static func start(worker: Int, state: PoolState) -> pthread_t? {
     #if canImport(Darwin)
       var handle: pthread_t?
     #else
       var handle = pthread_t()
     #endif
-    let start = UnsafeMutablePointer<(Int, UnsafeMutablePointer<PoolState>)>.allocate(capacity: 1)
-    start.initialize(to: (worker, state))
+    let argument = Unmanaged.passRetained(Worker(number: worker, state: state))
     let status = pthread_create(&handle, nil, { argument in
-      let start = UnsafeMutableRawPointer(argument!).assumingMemoryBound(
-        to: (Int, UnsafeMutablePointer<PoolState>).self)
-      let (worker, state) = start.move()
-      start.deallocate()
-      state.pointee.work(as: worker)
+      // An optional on Linux, not so elsewhere.
+      let pointer: UnsafeMutableRawPointer? = argument
+      guard let pointer else { return nil }
+      let worker = Unmanaged<Worker>.fromOpaque(pointer).takeRetainedValue()
+      worker.state.work(as: worker.number)
       return nil
-    }, start)
+    }, argument.toOpaque())
+    if status != 0 { argument.release() }
     return status == 0 ? handle : nil
+  }
+
+  /// What a new thread is told.
+  private final class Worker {
+    let number: Int
+    let state: PoolState
+
+    init(number: Int, state: PoolState) {
+      self.number = number
+      self.state = state
+    }
   }
 }
 
-/// What the threads of a pool share. It lives at a fixed address, as POSIX mutexes demand.
-private struct PoolState: ~Copyable {
+/// What the threads of a pool share. The mutex and the conditions live at fixed addresses, as POSIX demands; the rest is
+/// read and written under the mutex, but for the counters.
+private final class PoolState: @unchecked Sendable {
   typealias Body = (Int, Int) -> Void
 
-  private var mutex = pthread_mutex_t()
-  private var wake = pthread_cond_t()
-  private var done = pthread_cond_t()
-  private var body: Body?
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private let done = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private var body: UnsafePointer<Body>?
   private var count = 0
   private var running = 0
   private var stopping = false
@@ -101,83 +111,89 @@ private struct PoolState: ~Copyable {
   /// loops of one forward pass.
   private static let spins = 2_000
 
-  mutating func prepare() {
-    pthread_mutex_init(&mutex, nil)
-    pthread_cond_init(&wake, nil)
-    pthread_cond_init(&done, nil)
+  init() {
+    mutex.initialize(to: pthread_mutex_t())
+    wake.initialize(to: pthread_cond_t())
+    done.initialize(to: pthread_cond_t())
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(wake, nil)
+    pthread_cond_init(done, nil)
   }
 
-  mutating func destroy() {
-    pthread_cond_destroy(&done)
-    pthread_cond_destroy(&wake)
-    pthread_mutex_destroy(&mutex)
+  deinit {
+    pthread_cond_destroy(done)
+    pthread_cond_destroy(wake)
+    pthread_mutex_destroy(mutex)
+    done.deallocate()
+    wake.deallocate()
+    mutex.deallocate()
   }
 
-  mutating func run(count: Int, body: @escaping Body) {
-    pthread_mutex_lock(&mutex)
+  func run(count: Int, body: UnsafePointer<Body>) {
+    pthread_mutex_lock(mutex)
     self.body = body
     self.count = count
     next.store(0, ordering: .relaxed)
     finished.store(0, ordering: .relaxed)
     generation.add(1, ordering: .releasing)
-    pthread_cond_broadcast(&wake)
-    pthread_mutex_unlock(&mutex)
+    pthread_cond_broadcast(wake)
+    pthread_mutex_unlock(mutex)
 
     share(as: 0, body: body, count: count)
 
     var spin = 0
     while finished.load(ordering: .acquiring) < count, spin < PoolState.spins { spin += 1 }
-    pthread_mutex_lock(&mutex)
-    while finished.load(ordering: .acquiring) < count || running > 0 { pthread_cond_wait(&done, &mutex) }
+    pthread_mutex_lock(mutex)
+    while finished.load(ordering: .acquiring) < count || running > 0 { pthread_cond_wait(done, mutex) }
     self.body = nil
     self.count = 0
-    pthread_mutex_unlock(&mutex)
+    pthread_mutex_unlock(mutex)
   }
 
-  mutating func work(as worker: Int) {
+  func work(as worker: Int) {
     var seen = 0
     while true {
       var spin = 0
       while generation.load(ordering: .acquiring) == seen, spin < PoolState.spins { spin += 1 }
-      pthread_mutex_lock(&mutex)
-      while generation.load(ordering: .acquiring) == seen, !stopping { pthread_cond_wait(&wake, &mutex) }
+      pthread_mutex_lock(mutex)
+      while generation.load(ordering: .acquiring) == seen, !stopping { pthread_cond_wait(wake, mutex) }
       if stopping {
-        pthread_mutex_unlock(&mutex)
+        pthread_mutex_unlock(mutex)
         return
       }
       seen = generation.load(ordering: .acquiring)
       guard let body else {
         // The loop was over before this thread woke.
-        pthread_mutex_unlock(&mutex)
+        pthread_mutex_unlock(mutex)
         continue
       }
       let count = count
       running += 1
-      pthread_mutex_unlock(&mutex)
+      pthread_mutex_unlock(mutex)
 
       share(as: worker, body: body, count: count)
 
-      pthread_mutex_lock(&mutex)
+      pthread_mutex_lock(mutex)
       running -= 1
-      pthread_cond_signal(&done)
-      pthread_mutex_unlock(&mutex)
+      pthread_cond_signal(done)
+      pthread_mutex_unlock(mutex)
     }
   }
 
-  mutating func stop() {
-    pthread_mutex_lock(&mutex)
+  func stop() {
+    pthread_mutex_lock(mutex)
     stopping = true
-    pthread_cond_broadcast(&wake)
-    pthread_mutex_unlock(&mutex)
+    pthread_cond_broadcast(wake)
+    pthread_mutex_unlock(mutex)
   }
 
-  private borrowing func share(as worker: Int, body: Body, count: Int) {
+  private func share(as worker: Int, body: UnsafePointer<Body>, count: Int) {
     PoolState.enterLoop(as: worker)
     defer { PoolState.leaveLoop() }
     while true {
       let index = next.add(1, ordering: .relaxed).oldValue
       guard index < count else { return }
-      body(index, worker)
+      body.pointee(index, worker)
       finished.add(1, ordering: .releasing)
     }
   }

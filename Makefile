@@ -1,0 +1,47 @@
+# GLTA. `make` shows what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# BLAS must not start threads beneath ours. Debian's OpenBLAS does not know recent AMD cores and must be told.
+export OPENBLAS_NUM_THREADS = 1
+ifneq (,$(shell grep -m1 -o avx512dq /proc/cpuinfo 2>/dev/null))
+export OPENBLAS_CORETYPE ?= SKYLAKEX
+endif
+
+# Kernels want the vectors of this machine; arm64 has its own by default.
+ifeq ($(shell uname -m),x86_64)
+ARCH ?= native
+SWIFT_FLAGS = -Xswiftc -Xcc -Xswiftc -march=$(ARCH)
+endif
+
+.PHONY: help setup build demo test smoke bench format lint clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+setup: ## Install the system packages that are missing
+	@deploy/bootstrap
+
+build: setup ## Build the tool: .build/release/glta
+	swift build -c release $(SWIFT_FLAGS)
+
+demo: build ## Fetch a model and data, train, evaluate and recommend (about ten minutes)
+	@deploy/demo
+
+test: setup ## Run all tests
+	swift test -c release $(SWIFT_FLAGS)
+
+smoke: setup ## Run the quick tests only (under two minutes once built)
+	swift test -c release $(SWIFT_FLAGS) --skip 'SlowTests'
+
+bench: build ## Measure against peers; needs PyTorch for its column
+	python3 Tests/Peers/language_model.py
+
+format: ## Format all Swift sources
+	swift format --in-place --recursive Sources Tests Package.swift
+
+lint: ## Check the format of all Swift sources
+	swift format lint --strict --recursive Sources Tests Package.swift
+
+clean: ## Remove what was built; .demo stays
+	rm -rf .build

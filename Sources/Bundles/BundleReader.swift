@@ -9,8 +9,8 @@ struct BundleReader {
   let path: String
   let manifest: BundleManifest
 
-  func read() throws(GLTAError) -> Bundle {
-    let userIDs: [String] = try Bundle.readJSON(path + "/users.json")
+  func read() throws(GLTAError) -> RecommenderBundle {
+    let userIDs: [String] = try RecommenderBundle.readJSON(path + "/users.json")
     let catalogue = try readCatalogue()
     let (users, items) = (userIDs.count, catalogue.count)
     guard users == manifest.data.users, items == manifest.data.items else {
@@ -29,7 +29,7 @@ struct BundleReader {
     }
     let hidden = manifest.languageModel.hiddenSize
     let alignmentFile = try SafetensorsFile(path: path + "/alignment.safetensors")
-    return Bundle(
+    return RecommenderBundle(
       manifest: manifest, userIDs: userIDs, catalogue: catalogue,
       split: InteractionSplit(
         train: try readMatrix(interactions, "train", users: users, items: items),
@@ -44,7 +44,7 @@ struct BundleReader {
   }
 
   private func readCatalogue() throws(GLTAError) -> ItemCatalogue {
-    let catalogue: ItemCatalogue = try Bundle.readJSON(path + "/items.json")
+    let catalogue: ItemCatalogue = try RecommenderBundle.readJSON(path + "/items.json")
     let count = catalogue.ids.count
     guard catalogue.titles.count == count, catalogue.descriptions.count == count, catalogue.categories.count == count
     else { throw GLTAError(.invalidFile, "\(path)/items.json has lists of different lengths") }
@@ -70,7 +70,7 @@ struct BundleReader {
   }
 
   private func readTags(items: Int) throws(GLTAError) -> TagTable {
-    let file: TagFile = try Bundle.readJSON(path + "/tags.json")
+    let file: TagFile = try RecommenderBundle.readJSON(path + "/tags.json")
     let known = 0..<Int32(file.vocabulary.count)
     for list in [file.profile, file.prediction] {
       guard list.count == items, list.allSatisfy({ $0.allSatisfy(known.contains) }) else {

@@ -95,7 +95,7 @@ public enum Ranking {
       var at = start
       while true {
         var worst = at
-        for child in [2 * at + 1, 2 * at + 2] where child < heap.count {
+        for child in (2 * at + 1)..<(2 * at + 3) where child < heap.count {
           if precedes(scores, candidates, heap[worst], heap[child]) { worst = child }
         }
         if worst == at { return }

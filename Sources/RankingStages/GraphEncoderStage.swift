@@ -25,12 +25,12 @@ public struct GraphEncoderStage: Sendable {
   /// The candidates taken from a larger one.
   public static let retrieved = 2_000
 
-  private let bundle: Bundle
+  private let bundle: RecommenderBundle
   private let graphItems: ItemMatrix
   private let textItems: ItemMatrix
   private let popularity: [Float]
 
-  public init(bundle: Bundle) {
+  public init(bundle: RecommenderBundle) {
     self.bundle = bundle
     graphItems = ItemMatrix(bundle.graph.items)
     textItems = ItemMatrix(bundle.textEmbeddings)

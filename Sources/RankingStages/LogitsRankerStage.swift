@@ -2,15 +2,16 @@ public import Bundles
 public import LanguageModels
 public import LogitsMatching
 public import Tensors
+import TokenAlignment
 
 /// Stage three of serving: the frozen language model reads the prompt, GLLM scores the candidates. A pure function of the
 /// bundle, the language model and its input.
 public struct LogitsRankerStage: Sendable {
-  private let bundle: Bundle
+  private let bundle: RecommenderBundle
   private let model: BERTModel
   private let items: ItemMatrix
 
-  public init(bundle: Bundle, model: BERTModel) {
+  public init(bundle: RecommenderBundle, model: BERTModel) {
     self.bundle = bundle
     self.model = model
     items = ItemMatrix(bundle.alignment.head.itemRows(tokens: bundle.itemTokens))

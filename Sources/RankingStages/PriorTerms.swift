@@ -1,5 +1,5 @@
 import Foundation
-import Bundles
+public import Bundles
 import Interactions
 import LogitsMatching
 import Tensors

@@ -6,13 +6,13 @@ public import Tensors
 /// The three stages in one process, one after another: what `glta recommend` and `glta evaluate` call, and what the mesh
 /// is measured against.
 public struct Recommender: Sendable {
-  public let bundle: Bundle
+  public let bundle: RecommenderBundle
   public let encoder: GraphEncoderStage
   public let aligner: TokenAlignerStage
   public let ranker: LogitsRankerStage
 
   /// - Throws: errors of the bundle's template.
-  public init(bundle: Bundle, model: BERTModel, tokenizer: WordPieceTokenizer) throws(GLTAError) {
+  public init(bundle: RecommenderBundle, model: BERTModel, tokenizer: WordPieceTokenizer) throws(GLTAError) {
     self.bundle = bundle
     encoder = GraphEncoderStage(bundle: bundle)
     aligner = try TokenAlignerStage(bundle: bundle, tokenizer: tokenizer, maximumLength: model.maximumLength)

@@ -18,12 +18,12 @@ public struct AlignedPrompt: Sendable {
 
 /// Stage two of serving: from a user's vector and history to a prompt. A pure function of the bundle and its input.
 public struct TokenAlignerStage: Sendable {
-  private let bundle: Bundle
+  private let bundle: RecommenderBundle
   private let writer: UserInstructionWriter
   private let userWeight: PackedMatrix
 
   /// - Throws: `GLTAError.invalidArgument` where the bundle's template is not one.
-  public init(bundle: Bundle, tokenizer: WordPieceTokenizer, maximumLength: Int) throws(GLTAError) {
+  public init(bundle: RecommenderBundle, tokenizer: WordPieceTokenizer, maximumLength: Int) throws(GLTAError) {
     self.bundle = bundle
     writer = UserInstructionWriter(
       template: try InstructionTemplate(bundle.manifest.userTemplate), tokenizer: tokenizer,

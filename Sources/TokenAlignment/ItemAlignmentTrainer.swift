@@ -1,5 +1,6 @@
 public import GraphEncoding
 public import LanguageModels
+import LogitsMatching
 public import Tensors
 
 /// Stage 2, item-text alignment (paper, section "item-text alignment"): the item projector and the GLLM head learn to put

@@ -1,6 +1,7 @@
 public import GraphEncoding
 public import Interactions
 public import LanguageModels
+import LogitsMatching
 public import Tensors
 
 /// Stage 3, user-item alignment (paper, section "user-item alignment"): the user projector and the GLLM head learn to

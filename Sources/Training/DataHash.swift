@@ -1,5 +1,6 @@
 import Bundles
 public import Interactions
+import Tensors
 
 /// The identity of a data set: SHA-256 of its canonical form.
 public enum DataHash {

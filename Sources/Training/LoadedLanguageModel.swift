@@ -1,4 +1,4 @@
-import Bundles
+public import Bundles
 public import LanguageModels
 public import Tensors
 
@@ -30,7 +30,7 @@ public struct LoadedLanguageModel: Sendable {
   /// The language model that a bundle was trained with.
   ///
   /// - Throws: `GLTAError.mismatch` where the model at `path` is another one.
-  public init(for bundle: Bundle, path: String) throws(GLTAError) {
+  public init(for bundle: RecommenderBundle, path: String) throws(GLTAError) {
     try self.init(path: path)
     let expected = bundle.manifest.languageModel.hash
     guard hash == expected else {

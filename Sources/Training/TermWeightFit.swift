@@ -1,9 +1,11 @@
 import Bundles
+import Interactions
 import LanguageModels
 import LogitsMatching
 import RankingEvaluation
 import RankingStages
 import Tensors
+import TokenAlignment
 
 /// Chooses the weights of the final score on validation users: graph first, then what each further term adds.
 ///

@@ -12,7 +12,7 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
   public var seed: UInt64
   public var splitMethod: SplitMethod
   public var graph: GraphEncoderOptions
-  public var alignment: AlignmentOptions
+  public var alignment: TokenAlignment.AlignmentOptions
   public var itemTemplate: String
   public var userTemplate: String
   /// Validation users that early stopping of stage 3 and the fit of weights rank for, at most, each.

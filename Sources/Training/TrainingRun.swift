@@ -69,7 +69,7 @@ public struct TrainingRun {
   /// Trains what is not trained yet and saves the bundle.
   ///
   /// - Throws: `GLTAError.diverged`, `.interrupted`, `.inputOutput`; checkpoints and an older bundle stay whole.
-  public func run(copyingLanguageModel: Bool = false) throws(GLTAError) -> (bundle: Bundle, hash: String) {
+  public func run(copyingLanguageModel: Bool = false) throws(GLTAError) -> (bundle: RecommenderBundle, hash: String) {
     let split = try Splitter.split(dataset, method: configuration.splitMethod)
     let halves = ValidationHalves(split: split, seed: configuration.seed)
     let graph = try encodeGraph(split, halves)
@@ -140,7 +140,7 @@ public struct TrainingRun {
 
   private func makeBundle(
     split: InteractionSplit, graph: GraphEmbeddings, text: Matrix, tags: TagTable
-  ) throws(GLTAError) -> Bundle {
+  ) throws(GLTAError) -> RecommenderBundle {
     let alignment = AlignmentModel(
       graph: graph, tokens: languageModel.model.wordEmbeddings, options: configuration.alignment,
       seed: configuration.seed)
@@ -154,7 +154,7 @@ public struct TrainingRun {
         architecture: "bert", hiddenSize: languageModel.model.hiddenSize, hash: languageModel.hash),
       alignment: configuration.alignment, itemTemplate: configuration.itemTemplate,
       userTemplate: configuration.userTemplate, weights: .logitsOnly, validation: [:])
-    return Bundle(
+    return RecommenderBundle(
       manifest: manifest, userIDs: dataset.userIDs, catalogue: dataset.catalogue, split: split, graph: graph,
       textEmbeddings: TagExtractor.centered(text), tags: tags, alignment: alignment,
       itemTokens: alignment.itemTokens(graph, pool: pool))
@@ -162,7 +162,7 @@ public struct TrainingRun {
 
   // MARK: Stage 2
 
-  private func alignItems(_ bundle: Bundle, text: Matrix) throws(GLTAError) -> AlignmentModel {
+  private func alignItems(_ bundle: RecommenderBundle, text: Matrix) throws(GLTAError) -> AlignmentModel {
     guard configuration.alignment.itemEpochs > 0 else { return bundle.alignment }
     let texts = ItemText.tokenIDs(
       of: dataset.catalogue, words: configuration.alignment.wordsPerItem, tokenizer: languageModel.tokenizer)
@@ -176,7 +176,7 @@ public struct TrainingRun {
 
   // MARK: Stage 3
 
-  private func alignUsers(_ bundle: Bundle, _ halves: ValidationHalves) throws(GLTAError) -> AlignmentModel {
+  private func alignUsers(_ bundle: RecommenderBundle, _ halves: ValidationHalves) throws(GLTAError) -> AlignmentModel {
     guard configuration.alignment.userEpochs > 0 else { return bundle.alignment }
     let parts = VisibleParts(
       train: bundle.split.train, targetShare: configuration.alignment.targetShare, seed: configuration.seed)
@@ -212,13 +212,13 @@ public struct TrainingRun {
     return AlignmentState(progress: progress, matrices: matrices)
   }
 
-  private func recommender(_ bundle: Bundle) throws(GLTAError) -> Recommender {
+  private func recommender(_ bundle: RecommenderBundle) throws(GLTAError) -> Recommender {
     try Recommender(bundle: bundle, model: languageModel.model, tokenizer: languageModel.tokenizer)
   }
 
   // MARK: Weights
 
-  private func fitWeights(_ bundle: inout Bundle, _ halves: ValidationHalves) throws(GLTAError) {
+  private func fitWeights(_ bundle: inout RecommenderBundle, _ halves: ValidationHalves) throws(GLTAError) {
     guard configuration.recipe.fitsWeights else { return }
     let users = Array(halves.fitting.prefix(configuration.validationUsers))
     reporter.say("weights of the final score: \(users.count) validation users")

@@ -1,4 +1,4 @@
-import ArgumentParser
+public import ArgumentParser
 import Bundles
 import Foundation
 import Interactions
@@ -59,8 +59,8 @@ extension PredictionMode: ExpressibleByArgument {}
 extension BundleOptions {
   /// The three stages of the bundle, its language model checked.
   func loadRecommender() throws(GLTAError) -> Recommender {
-    let loaded = try Bundle.load(from: bundle)
-    let path = if let languageModel { languageModel } else { try Bundle.languageModelPath(of: bundle) }
+    let loaded = try RecommenderBundle.load(from: bundle)
+    let path = if let languageModel { languageModel } else { try RecommenderBundle.languageModelPath(of: bundle) }
     guard FileManager.default.fileExists(atPath: path) else {
       throw GLTAError(
         .inputOutput, "the bundle's language model is not at \(path)",

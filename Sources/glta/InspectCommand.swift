@@ -15,10 +15,10 @@ struct InspectCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    let loaded = try Bundle.load(from: bundle)
+    let loaded = try RecommenderBundle.load(from: bundle)
     let manifest = loaded.manifest
     if json { return try Terminal.printJSON(manifest) }
-    let hash = try Bundle.contentHash(of: bundle)
+    let hash = try RecommenderBundle.contentHash(of: bundle)
     let weights = manifest.weights
     var lines = [
       "bundle          \(bundle), whole, content \(hash.prefix(16))",
@@ -28,7 +28,7 @@ struct InspectCommand: ParsableCommand {
       "data            \(manifest.data.name), \(manifest.data.users) users, \(manifest.data.items) items, "
         + "\(manifest.data.interactions) interactions; split: \(manifest.data.split)",
       "language model  \(manifest.languageModel.architecture), hidden \(manifest.languageModel.hiddenSize), "
-        + "\(manifest.languageModel.hash.prefix(16)), at \(try Bundle.languageModelPath(of: bundle))",
+        + "\(manifest.languageModel.hash.prefix(16)), at \(try RecommenderBundle.languageModelPath(of: bundle))",
       "head            \(manifest.alignment.head.rawValue), \(manifest.alignment.slots) slots, "
         + "\(loaded.tags.vocabulary.count) tags",
       "score           \(weights.graph) graph + \(weights.text) text + \(weights.popularity) popularity + "

@@ -56,7 +56,7 @@ struct RecommendCommand: ParsableCommand {
     for result in results { print(result.text(showingHistory: showHistory)) }
   }
 
-  private func makeRequests(_ bundle: Bundle) throws(GLTAError) -> [RankingRequest] {
+  private func makeRequests(_ bundle: RecommenderBundle) throws(GLTAError) -> [RankingRequest] {
     var subjects: [RankingRequest.Subject] = []
     for user in users { subjects.append(.user(try bundle.userIndex(user))) }
     if let items { subjects.append(.items(try bundle.itemIndices(items.ids))) }
@@ -94,7 +94,7 @@ struct Recommendation: Encodable {
   let history: [String]
   let items: [Item]
 
-  init(_ request: RankingRequest, _ ranking: [RankedItem], of bundle: Bundle) {
+  init(_ request: RankingRequest, _ ranking: [RankedItem], of bundle: RecommenderBundle) {
     let history: [Int32]
     switch request.subject {
     case .user(let index):
@@ -111,7 +111,7 @@ struct Recommendation: Encodable {
     }
   }
 
-  private static func title(_ item: Int, _ bundle: Bundle) -> String {
+  private static func title(_ item: Int, _ bundle: RecommenderBundle) -> String {
     let title = bundle.catalogue.titles[item]
     return title.isEmpty ? bundle.catalogue.ids[item] : title
   }

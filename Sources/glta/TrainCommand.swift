@@ -72,7 +72,7 @@ struct TrainCommand: ParsableCommand {
       })
     if resume, let hash = try finishedBundle(configuration, dataset, model) {
       Terminal.note("\(out) is already trained by these arguments")
-      return try report(hash: hash, bundle: Bundle.load(from: out), seconds: 0)
+      return try report(hash: hash, bundle: RecommenderBundle.load(from: out), seconds: 0)
     }
     let run = try TrainingRun(
       configuration: configuration, dataset: dataset, languageModel: model, out: out, resume: resume, pool: pool,
@@ -104,15 +104,15 @@ struct TrainCommand: ParsableCommand {
     guard !FileManager.default.fileExists(atPath: out + ".run"),
       FileManager.default.fileExists(atPath: out + "/manifest.json")
     else { return nil }
-    let bundle = try Bundle.load(from: out)
+    let bundle = try RecommenderBundle.load(from: out)
     let manifest = bundle.manifest
     guard manifest.data.hash == DataHash.of(dataset), manifest.languageModel.hash == model.hash,
       manifest.configurationHash == (try configuration.hash())
     else { return nil }
-    return try Bundle.contentHash(of: out)
+    return try RecommenderBundle.contentHash(of: out)
   }
 
-  private func report(hash: String, bundle: Bundle, seconds: Double) throws {
+  private func report(hash: String, bundle: RecommenderBundle, seconds: Double) throws {
     if json {
       struct Result: Encodable {
         let bundle: String
@@ -138,10 +138,10 @@ enum PeakMemory {
   static var mebibytes: Int {
     var usage = rusage()
     #if os(Linux)
-      getrusage(RUSAGE_SELF, &usage)
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
       return usage.ru_maxrss / 1024
     #else
-      getrusage(RUSAGE_SELF, &usage)
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
       return usage.ru_maxrss / 1_048_576
     #endif
   }

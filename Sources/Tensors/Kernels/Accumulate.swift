@@ -29,6 +29,15 @@ public enum Accumulate {
     return sum
   }
 
+  /// The sum of x * y, eight partial sums folded in a fixed order.
+  public static func dot(_ count: Int, _ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>) -> Float {
+    var sums = Vector.zero
+    forEachVector(to: count) { offset, lanes in
+      sums = sums.addingProduct(load8(x + offset, lanes), load8(y + offset, lanes))
+    }
+    return sum8(sums)
+  }
+
   /// The sum of squares, eight partial sums folded in a fixed order.
   public static func squares(_ count: Int, _ x: UnsafePointer<Float>) -> Float {
     var sums = Vector.zero

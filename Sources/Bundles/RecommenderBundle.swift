@@ -5,8 +5,8 @@ public import TokenAlignment
 
 /// Everything that ranking needs but the language model: a trained recommender as a value.
 ///
-/// On disk it is a directory of JSON and safetensors files that Python reads without us (`Bundle+Files.swift`).
-public struct Bundle: Sendable {
+/// On disk it is a directory of JSON and safetensors files that Python reads without us (`RecommenderBundle+Files.swift`).
+public struct RecommenderBundle: Sendable {
   public var manifest: BundleManifest
   /// External user ids by dense index.
   public var userIDs: [String]

@@ -19,7 +19,7 @@ public import TokenAlignment
 //     language-model.json       {"path": ...}: where the language model lay; not hashed
 //     language-model/           the language model itself, where it was copied; not hashed here but by the manifest
 
-extension Bundle {
+extension RecommenderBundle {
   static let hashFile = "content-hash"
   static let locationFile = "language-model.json"
   /// Where a copied language model lies within a bundle.
@@ -42,26 +42,26 @@ extension Bundle {
     var hash = ""
     try AtomicDirectory.replace(at: path) { (folder) throws(GLTAError) in
       try writeFiles(to: folder)
-      hash = try ContentHash.ofDirectory(folder, excluding: Bundle.unhashed)
-      try AtomicFile.write(bytes: Array((hash + "\n").utf8), to: folder + "/" + Bundle.hashFile)
-      try Bundle.writeJSON(["path": languageModelPath], to: folder + "/" + Bundle.locationFile)
+      hash = try ContentHash.ofDirectory(folder, excluding: RecommenderBundle.unhashed)
+      try AtomicFile.write(bytes: Array((hash + "\n").utf8), to: folder + "/" + RecommenderBundle.hashFile)
+      try RecommenderBundle.writeJSON(["path": languageModelPath], to: folder + "/" + RecommenderBundle.locationFile)
       if copyingLanguageModel {
-        try LanguageModelFiles.copy(from: languageModelPath, to: folder + "/" + Bundle.copiedModelFolder)
+        try LanguageModelFiles.copy(from: languageModelPath, to: folder + "/" + RecommenderBundle.copiedModelFolder)
       }
     }
     return hash
   }
 
   private func writeFiles(to folder: String) throws(GLTAError) {
-    try Bundle.writeJSON(manifest, to: folder + "/manifest.json")
-    try Bundle.writeJSON(userIDs, to: folder + "/users.json")
-    try Bundle.writeJSON(catalogue, to: folder + "/items.json")
-    try Bundle.writeJSON(
+    try RecommenderBundle.writeJSON(manifest, to: folder + "/manifest.json")
+    try RecommenderBundle.writeJSON(userIDs, to: folder + "/users.json")
+    try RecommenderBundle.writeJSON(catalogue, to: folder + "/items.json")
+    try RecommenderBundle.writeJSON(
       TagFile(vocabulary: tags.vocabulary, profile: tags.profile, prediction: tags.prediction),
       to: folder + "/tags.json")
     try SafetensorsWriter.write(
-      Bundle.tensors(of: split.train, "train") + Bundle.tensors(of: split.validation, "validation")
-        + Bundle.tensors(of: split.test, "test"),
+      RecommenderBundle.tensors(of: split.train, "train") + RecommenderBundle.tensors(of: split.validation, "validation")
+        + RecommenderBundle.tensors(of: split.test, "test"),
       metadata: [:], to: folder + "/interactions.safetensors")
     try SafetensorsWriter.write(
       [
@@ -99,7 +99,7 @@ extension Bundle {
   /// Reads and checks the bundle at `path`: its content hash, its version, and that all parts fit together.
   ///
   /// - Throws: `GLTAError.invalidFile` for what is damaged or incomplete, `.mismatch` for another version.
-  public static func load(from path: String) throws(GLTAError) -> Bundle {
+  public static func load(from path: String) throws(GLTAError) -> RecommenderBundle {
     AtomicDirectory.recover(path)
     guard FileManager.default.fileExists(atPath: path + "/manifest.json") else {
       throw GLTAError(

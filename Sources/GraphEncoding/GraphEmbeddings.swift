@@ -1,0 +1,46 @@
+public import Interactions
+import RankingEvaluation
+public import Tensors
+
+/// What a graph encoder learned: one vector per user and item, whose dot product is the graph's score.
+public struct GraphEmbeddings: Sendable {
+  /// |U| x d.
+  public let users: Matrix
+  /// |I| x d.
+  public let items: Matrix
+  /// |I| x d: what an item adds to the vector of somebody who has it; see `foldIn`.
+  public let foldInBasis: Matrix
+
+  public init(users: Matrix, items: Matrix, foldInBasis: Matrix) {
+    self.users = users
+    self.items = items
+    self.foldInBasis = foldInBasis
+  }
+
+  /// The vector of somebody who was not in the graph, from items alone: d floats.
+  ///
+  /// LightGCN's user is the mean of its layers 0..K, where layer l + 1 is the sum over the user's items of their layer l
+  /// divided by sqrt(|S| d_i). Somebody new has no layer 0 and does not change the items' layers, which leaves
+  /// 1/sqrt|S| times the sum over S of b_i, b_i = (sum of item layers 0..K-1) / ((K + 1) sqrt(d_i)). No items give zeros.
+  public func foldIn(items: some Collection<Int32>, into vector: UnsafeMutablePointer<Float>) {
+    let columns = foldInBasis.columns
+    vector.update(repeating: 0, count: columns)
+    guard !items.isEmpty else { return }
+    // A set has no order; its sum is taken in one.
+    for item in items.sorted() { Accumulate.add(columns, foldInBasis.row(Int(item)), to: vector) }
+    Accumulate.scale(columns, vector, by: 1 / Float(items.count).squareRoot())
+  }
+
+  /// The best items of each user by the graph alone.
+  public func rank(users wanted: [Int], excluding excluded: [CSRMatrix], pool: ThreadPool) -> [[Int32]] {
+    let packed = PackedMatrix(transposing: items)
+    return FullRanking.rank(users: wanted, items: items.rows, excluding: excluded, pool: pool) { block, scores in
+      let rows = Matrix(rows: block.count, columns: users.columns)
+      Embedding.forward(table: users, ids: block.map { Int32($0) }, into: rows.base)
+      let scratch = Matrix(rows: 1, columns: Product.scratchCount)
+      Product.multiply(
+        rows: rows.rows, a: rows.base, rowStride: rows.columns, b: packed, into: scores.base, stride: scores.columns,
+        scratch: scratch.base)
+    }
+  }
+}

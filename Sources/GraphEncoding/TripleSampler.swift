@@ -1,0 +1,62 @@
+public import Interactions
+import Tensors
+
+/// Draws the triples of an epoch: every training edge once in random order, each with a negative drawn uniformly from the
+/// items that its user does not have. A function of (seed, epoch, position).
+public struct TripleSampler: Sendable {
+  /// How positives are drawn.
+  public enum Order: String, Sendable, Codable {
+    /// Every training edge once, in random order.
+    case shuffledEdges
+    /// As many as there are edges: a user uniformly, then one of the user's items, as LightGCN's code samples.
+    case uniformUsers
+  }
+
+  private let train: CSRMatrix
+  private let order: Order
+  private let seed: UInt64
+  private let userOfEdge: [Int32]
+  private let activeUsers: [Int32]
+
+  public init(train: CSRMatrix, order: Order, seed: UInt64) {
+    self.train = train
+    self.order = order
+    self.seed = seed
+    var userOfEdge: [Int32] = []
+    userOfEdge.reserveCapacity(train.count)
+    for user in 0..<train.rows { userOfEdge += repeatElement(Int32(user), count: train.degree(user)) }
+    self.userOfEdge = userOfEdge
+    // Somebody who has every item has no negative.
+    activeUsers = (0..<train.rows).filter { (1..<train.columns).contains(train.degree($0)) }.map(Int32.init)
+  }
+
+  /// The triples of an epoch.
+  public func triples(epoch: Int) -> [Triple] {
+    guard !activeUsers.isEmpty else { return [] }
+    var random = Philox(seed: seed, purpose: "bpr triples", index: UInt64(epoch)).sequence()
+    var triples: [Triple] = []
+    triples.reserveCapacity(train.count)
+    switch order {
+    case .shuffledEdges:
+      var edges = Array(0..<train.count)
+      random.shuffle(&edges)
+      for edge in edges where train.degree(Int(userOfEdge[edge])) < train.columns {
+        triples.append(triple(userOfEdge[edge], train.indices[edge], &random))
+      }
+    case .uniformUsers:
+      for _ in 0..<train.count {
+        let user = activeUsers[random.index(below: activeUsers.count)]
+        let row = train[Int(user)]
+        triples.append(triple(user, row[row.startIndex + random.index(below: row.count)], &random))
+      }
+    }
+    return triples
+  }
+
+  private func triple(_ user: Int32, _ positive: Int32, _ random: inout Philox.Sequence) -> Triple {
+    while true {
+      let item = Int32(random.index(below: train.columns))
+      if !train.contains(row: Int(user), column: item) { return Triple(user: user, positive: positive, negative: item) }
+    }
+  }
+}

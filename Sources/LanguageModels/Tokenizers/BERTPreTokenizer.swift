@@ -1,16 +1,17 @@
 /// Cuts normalised text into words: at white space, and around every punctuation mark.
-enum BERTPreTokenizer {
-  static func words(_ scalars: [Unicode.Scalar]) -> [ArraySlice<Unicode.Scalar>] {
-    var words: [ArraySlice<Unicode.Scalar>] = []
+package enum BERTPreTokenizer {
+  /// Calls `body` with the bounds of each word, in order.
+  package static func forEachWord(
+    in scalars: UnsafeBufferPointer<Unicode.Scalar>, _ body: (Range<Int>) -> Void
+  ) {
     var start = 0
     for (index, scalar) in scalars.enumerated() {
       let isSpace = CharacterClass.isWhitespace(scalar)
       guard isSpace || CharacterClass.isPunctuation(scalar) else { continue }
-      if start < index { words.append(scalars[start..<index]) }
-      if !isSpace { words.append(scalars[index...index]) }
+      if start < index { body(start..<index) }
+      if !isSpace { body(index..<index + 1) }
       start = index + 1
     }
-    if start < scalars.count { words.append(scalars[start...]) }
-    return words
+    if start < scalars.count { body(start..<scalars.count) }
   }
 }

@@ -1,44 +1,48 @@
 /// Greedy longest-match-first pieces of one word (Wu et al., 2016; BERT's `WordpieceTokenizer`).
 struct WordPieceModel: Sendable {
-  let vocabulary: [String: Int32]
   let unknownToken: Int32
-  let continuingPrefix: String
+  /// Scalars of the longest word that is cut into pieces.
   let maximumCharacters: Int
-  /// Scalars of the longest piece: no match is longer, which keeps long words linear.
-  private let longestPiece: Int
+  private var trie = PieceTrie()
+  private let wordStart: PieceTrie.Node
+  private let wordMiddle: PieceTrie.Node
 
-  init(vocabulary: [String: Int32], unknownToken: Int32, continuingPrefix: String, maximumCharacters: Int) {
-    self.vocabulary = vocabulary
+  /// - Parameter vocabulary: tokens, those inside a word with the prefix (`##`), and their ids.
+  init(vocabulary: [VocabularyEntry], unknownToken: Int32, continuingPrefix: String, maximumCharacters: Int) {
     self.unknownToken = unknownToken
-    self.continuingPrefix = continuingPrefix
     self.maximumCharacters = maximumCharacters
-    longestPiece = vocabulary.keys.reduce(1) { max($0, $1.unicodeScalars.count) }
+    wordStart = trie.addRoot()
+    wordMiddle = trie.addRoot()
+    let prefix = Array(continuingPrefix.unicodeScalars)
+    for entry in vocabulary {
+      let scalars = entry.token.unicodeScalars
+      trie.insert(scalars, id: entry.id, at: wordStart)
+      if scalars.starts(with: prefix) { trie.insert(scalars.dropFirst(prefix.count), id: entry.id, at: wordMiddle) }
+    }
   }
 
   /// Appends the pieces of a word; a word that has none, or is too long, is one unknown token.
-  func appendPieces(of word: ArraySlice<Unicode.Scalar>, to ids: inout [Int32]) {
+  func appendPieces(of word: Range<Int>, in scalars: UnsafeBufferPointer<Unicode.Scalar>, to ids: inout [Int32]) {
     guard word.count <= maximumCharacters else { return ids.append(unknownToken) }
     let before = ids.count
-    var start = word.startIndex
-    while start < word.endIndex {
-      guard let (id, end) = longestMatch(in: word, from: start) else {
+    var rest = word
+    while !rest.isEmpty {
+      let root = rest.lowerBound == word.lowerBound ? wordStart : wordMiddle
+      guard let (id, end) = trie.longestMatch(in: scalars, rest, at: root) else {
         ids.removeSubrange(before...)
         return ids.append(unknownToken)
       }
       ids.append(id)
-      start = end
+      rest = end..<word.upperBound
     }
   }
 
-  private func longestMatch(in word: ArraySlice<Unicode.Scalar>, from start: Int) -> (id: Int32, end: Int)? {
-    let isContinuing = start > word.startIndex
-    var end = min(word.endIndex, start + longestPiece)
-    while end > start {
-      var piece = isContinuing ? continuingPrefix : ""
-      piece.unicodeScalars.append(contentsOf: word[start..<end])
-      if let id = vocabulary[piece] { return (id, end) }
-      end -= 1
-    }
-    return nil
-  }
+  /// The id of a token, prefix included.
+  func id(of token: String) -> Int32? { trie.id(of: token.unicodeScalars, at: wordStart) }
+}
+
+/// A token and its id.
+struct VocabularyEntry: Sendable {
+  let token: String
+  let id: Int32
 }

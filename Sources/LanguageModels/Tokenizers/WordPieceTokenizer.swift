@@ -1,66 +1,79 @@
-import Foundation
 public import Tensors
 
 /// The tokenizer of BERT-class models, read from `tokenizer.json` or `vocab.txt` of a Hugging Face directory.
 ///
-/// Truncation and padding settings of the file are ignored on purpose: they belong to one use of a model (MiniLM's file
-/// pads everything to 128), not to the model. Whoever builds a prompt knows its own limit.
+/// A text goes through the steps of Hugging Face's `tokenizers`, which is the judge of the result: added tokens are
+/// found in the raw text, the rest is normalised (`BERTNormalizer`), cut into words (`BERTPreTokenizer`) and the words
+/// into pieces (`WordPieceModel`). Truncation and padding settings of the file are ignored on purpose: they belong to
+/// one use of a model (MiniLM's file pads everything to 128), not to the model. Whoever builds a prompt knows its own
+/// limit.
 public struct WordPieceTokenizer: Sendable {
+  /// The token before a text, [CLS].
   public let classToken: Int32
+  /// The token after a text, [SEP].
   public let separatorToken: Int32
+  /// The token of a place to fill in, [MASK].
   public let maskToken: Int32
+  /// The token that fills up a batch, [PAD].
   public let padToken: Int32
+  /// The token of words that the vocabulary cannot spell, [UNK].
   public let unknownToken: Int32
   /// One more than the largest id.
   public let vocabularyCount: Int
 
   private let model: WordPieceModel
   private let normalizer: BERTNormalizer
-  /// Tokens that are found in raw text before anything else, longest first.
-  private let addedTokens: [(scalars: [Unicode.Scalar], id: Int32)]
-  /// Their first scalars: text without any of these needs no search.
-  private let addedStarts: Set<Unicode.Scalar>
+  private let rawTokens: AddedTokens
+  /// Added tokens that are looked for after normalisation; nil where the file has none, as most have.
+  private let normalizedTokens: AddedTokens?
+  private let addedIDs: [String: Int32]
   private let texts: [Int32: String]
 
   /// Reads a directory.
   ///
-  /// - Throws: `GLTAError.unsupported` for a tokenizer of another class, naming what was found; `.invalidFile` where the
-  ///   file is damaged or lacks a special token.
+  /// - Throws: `GLTAError.unsupported` for a tokenizer of another class, naming what was found; `.invalidFile` where
+  ///   the file is damaged or lacks a special token; `.inputOutput` where there is none.
   public init(directory: String) throws(GLTAError) {
-    let file = try TokenizerFile(directory: directory)
+    let definition = try TokenizerDefinition(directory: directory)
+    let added = definition.addedTokens
+    let addedIDs = Dictionary(added.map { ($0.content, $0.id) }, uniquingKeysWith: { first, _ in first })
     func special(_ token: String) throws(GLTAError) -> Int32 {
-      guard let id = file.id(of: token) else {
-        throw GLTAError(.invalidFile, "\(directory): the vocabulary has no \(token)", hint: "it is not a BERT-class tokenizer")
+      guard let id = addedIDs[token] ?? definition.id(of: token) else {
+        throw GLTAError(
+          .invalidFile, "\(directory): the vocabulary has no \(token)",
+          hint: "a BERT-class tokenizer has tokens for class, separator, mask, padding and unknown words")
       }
       return id
     }
-    classToken = try special("[CLS]")
-    separatorToken = try special("[SEP]")
-    maskToken = try special("[MASK]")
-    padToken = try special("[PAD]")
-    unknownToken = try special(file.unknownToken)
+    classToken = try special(definition.classToken)
+    separatorToken = try special(definition.separatorToken)
+    maskToken = try special(definition.maskToken)
+    padToken = try special(definition.padToken)
+    unknownToken = try special(definition.unknownToken)
+
+    let normalizer = definition.normalizer
+    let late = added.filter(\.isNormalized)
+    self.normalizer = normalizer
+    self.addedIDs = addedIDs
+    rawTokens = AddedTokens(added.filter { !$0.isNormalized }) { Array($0.unicodeScalars) }
+    normalizedTokens = late.isEmpty ? nil : AddedTokens(late) { normalizer.normalize($0.unicodeScalars) }
     model = WordPieceModel(
-      vocabulary: file.vocabulary, unknownToken: unknownToken, continuingPrefix: file.continuingPrefix,
-      maximumCharacters: file.maximumCharacters)
-    normalizer = file.normalizer
-    addedTokens = file.addedTokens.map { (Array($0.key.unicodeScalars), $0.value) }
-      .filter { !$0.0.isEmpty }
-      .sorted { $0.0.count != $1.0.count ? $0.0.count > $1.0.count : $0.1 < $1.1 }
-    addedStarts = Set(addedTokens.compactMap(\.scalars.first))
-    var texts = Dictionary(file.vocabulary.map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
-    for (token, id) in file.addedTokens { texts[id] = token }
-    self.texts = texts
+      vocabulary: definition.vocabulary, unknownToken: unknownToken, continuingPrefix: definition.continuingPrefix,
+      maximumCharacters: definition.maximumCharacters)
+    texts = Dictionary(
+      added.map { ($0.id, $0.content) } + definition.vocabulary.map { ($0.id, $0.token) },
+      uniquingKeysWith: { first, _ in first })
     vocabularyCount = Int(texts.keys.max() ?? -1) + 1
   }
 
   /// The ids of a text, without [CLS] and [SEP] around it. Takes time linear in the text.
   public func encode(_ text: String) -> [Int32] {
+    let scalars = Array(text.unicodeScalars)
     var ids: [Int32] = []
-    for part in split(Array(text.unicodeScalars)) {
+    for part in rawTokens.split(scalars) {
       switch part {
       case .token(let id): ids.append(id)
-      case .text(let scalars):
-        for word in BERTPreTokenizer.words(normalizer.normalize(scalars)) { model.appendPieces(of: word, to: &ids) }
+      case .text(let range): appendText(normalizer.normalize(scalars[range]), to: &ids)
       }
     }
     return ids
@@ -71,36 +84,25 @@ public struct WordPieceTokenizer: Sendable {
     addingSpecialTokens ? [classToken] + encode(text) + [separatorToken] : encode(text)
   }
 
-  /// The text of a token.
+  /// The text of a token, `##` included; nil for an id that the vocabulary does not have.
   public func token(_ id: Int32) -> String? { texts[id] }
 
-  /// The id of a token.
-  public func id(of token: String) -> Int32? {
-    model.vocabulary[token] ?? addedTokens.first { $0.scalars.elementsEqual(token.unicodeScalars) }?.id
-  }
+  /// The id of a token; nil where the vocabulary does not have it.
+  public func id(of token: String) -> Int32? { addedIDs[token] ?? model.id(of: token) }
 
-  private enum Part {
-    case text(ArraySlice<Unicode.Scalar>)
-    case token(Int32)
-  }
-
-  private func split(_ scalars: [Unicode.Scalar]) -> [Part] {
-    var parts: [Part] = []
-    var start = 0
-    var at = 0
-    while at < scalars.count {
-      if addedStarts.contains(scalars[at]),
-        let found = addedTokens.first(where: { scalars[at...].starts(with: $0.scalars) })
-      {
-        if start < at { parts.append(.text(scalars[start..<at])) }
-        parts.append(.token(found.id))
-        at += found.scalars.count
-        start = at
-      } else {
-        at += 1
+  private func appendText(_ normalized: [Unicode.Scalar], to ids: inout [Int32]) {
+    guard let normalizedTokens else { return appendWords(normalized, to: &ids) }
+    for part in normalizedTokens.split(normalized) {
+      switch part {
+      case .token(let id): ids.append(id)
+      case .text(let range): appendWords(Array(normalized[range]), to: &ids)
       }
     }
-    if start < scalars.count { parts.append(.text(scalars[start...])) }
-    return parts
+  }
+
+  private func appendWords(_ normalized: [Unicode.Scalar], to ids: inout [Int32]) {
+    normalized.withUnsafeBufferPointer { scalars in
+      BERTPreTokenizer.forEachWord(in: scalars) { model.appendPieces(of: $0, in: scalars, to: &ids) }
+    }
   }
 }

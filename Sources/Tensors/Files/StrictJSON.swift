@@ -84,7 +84,8 @@ package enum StrictJSON {
     private mutating func parseObject(depth: Int) throws(SyntaxError) -> StrictJSON {
       try take("{")
       var members: [Member] = []
-      var keys: Set<String> = []
+      // By bytes: strings that are canonically equivalent are equal, and a vocabulary may have both as tokens.
+      var keys: Set<[UInt8]> = []
       skipSpace()
       if current == UInt8(ascii: "}") {
         at += 1
@@ -93,7 +94,7 @@ package enum StrictJSON {
       while true {
         skipSpace()
         let key = try parseString()
-        guard keys.insert(key).inserted else { throw failure("the key \"\(key)\" stands twice") }
+        guard keys.insert(Array(key.utf8)).inserted else { throw failure("the key \"\(key)\" stands twice") }
         skipSpace()
         try take(":")
         members.append(Member(key: key, value: try parseValue(depth: depth + 1)))

@@ -1,87 +1,104 @@
-import Foundation
 public import Tensors
 
 /// The shape of a BERT, from a Hugging Face `config.json`.
 public struct BERTConfiguration: Sendable, Equatable {
+  /// Rows of the token embeddings.
   public let vocabularySize: Int
+  /// Columns of the token embeddings and of the hidden states.
   public let hiddenSize: Int
   public let layerCount: Int
+  /// Attention heads of a layer; `hiddenSize` is a multiple of it.
   public let headCount: Int
+  /// Columns between the two products of a feed-forward block.
   public let intermediateSize: Int
   public let activation: GELU.Form
+  /// The longest sequence, in tokens.
   public let maximumPositions: Int
+  /// Segments that have an embedding.
   public let typeVocabularySize: Int
   public let normEpsilon: Float
-
-  /// The largest extent that is accepted: no real model comes near, and sizes stay clear of overflow.
-  private static let bound = 1 << 24
-
-  private struct Document: Decodable {
-    let model_type: String?
-    let architectures: [String]?
-    let vocab_size: Int?
-    let hidden_size: Int?
-    let num_hidden_layers: Int?
-    let num_attention_heads: Int?
-    let intermediate_size: Int?
-    let hidden_act: String?
-    let max_position_embeddings: Int?
-    let type_vocab_size: Int?
-    let layer_norm_eps: Float?
-    let position_embedding_type: String?
-    let is_decoder: Bool?
-  }
 
   /// Reads and checks a configuration.
   ///
   /// - Throws: `GLTAError.unsupported` for another class of model or a setting that is not implemented, naming it;
-  ///   `.invalidFile` for values that make no sense.
+  ///   `.invalidFile` for values that make no sense; `.inputOutput` where the file cannot be read.
   public init(path: String) throws(GLTAError) {
-    let document: Document
-    do {
-      document = try JSONDecoder().decode(Document.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
-    } catch { throw GLTAError(.invalidFile, "\(path) cannot be read as a configuration: \(error)") }
-    let type = document.model_type ?? document.architectures?.first ?? "none"
-    guard document.model_type == "bert", document.is_decoder != true else {
-      throw GLTAError(
-        .unsupported, "\(path): the model is of class \(type); supported is bert, as an encoder",
-        hint: "`glta model fetch minilm` brings one that works")
-    }
-    let positions = document.position_embedding_type ?? "absolute"
-    guard positions == "absolute" else {
-      throw GLTAError(.unsupported, "\(path): position_embedding_type is \(positions), supported is absolute")
-    }
-    func extent(_ value: Int?, _ name: String) throws(GLTAError) -> Int {
-      guard let value, value > 0, value <= BERTConfiguration.bound else {
-        throw GLTAError(
-          .invalidFile, "\(path): \(name) is \(value.map(String.init) ?? "missing"), expected 1 to \(BERTConfiguration.bound)")
-      }
-      return value
-    }
-    vocabularySize = try extent(document.vocab_size, "vocab_size")
-    hiddenSize = try extent(document.hidden_size, "hidden_size")
-    layerCount = try extent(document.num_hidden_layers, "num_hidden_layers")
-    headCount = try extent(document.num_attention_heads, "num_attention_heads")
-    intermediateSize = try extent(document.intermediate_size, "intermediate_size")
-    maximumPositions = try extent(document.max_position_embeddings, "max_position_embeddings")
-    typeVocabularySize = try extent(document.type_vocab_size ?? 2, "type_vocab_size")
+    let document = ConfigurationDocument(path: path, json: try StrictJSON(path: path))
+    try document.requireSupportedClass()
+    vocabularySize = try document.extent("vocab_size", upTo: 1 << 24)
+    hiddenSize = try document.extent("hidden_size")
+    layerCount = try document.extent("num_hidden_layers", upTo: 1 << 12)
+    headCount = try document.extent("num_attention_heads")
+    intermediateSize = try document.extent("intermediate_size")
+    maximumPositions = try document.extent("max_position_embeddings")
+    typeVocabularySize = try document.extent("type_vocab_size", default: 2)
+    normEpsilon = try document.normEpsilon()
+    activation = try document.activation()
     guard hiddenSize % headCount == 0 else {
-      throw GLTAError(.invalidFile, "\(path): hidden_size \(hiddenSize) is no multiple of num_attention_heads \(headCount)")
+      throw document.invalid("hidden_size \(hiddenSize) is no multiple of num_attention_heads \(headCount)")
     }
-    normEpsilon = document.layer_norm_eps ?? 1e-12
-    guard normEpsilon >= 0, normEpsilon < 1 else {
-      throw GLTAError(.invalidFile, "\(path): layer_norm_eps is \(normEpsilon)")
-    }
-    activation = try BERTConfiguration.activation(document.hidden_act ?? "gelu", path)
+  }
+}
+
+/// A `config.json` with the checks of its fields.
+private struct ConfigurationDocument {
+  let path: String
+  let json: StrictJSON
+
+  func invalid(_ what: String) -> GLTAError { GLTAError(.invalidFile, "\(path): \(what)") }
+
+  private func unsupported(_ what: String) -> GLTAError {
+    GLTAError(.unsupported, "\(path): \(what)", hint: "`glta model fetch minilm` brings a model that works")
   }
 
-  private static func activation(_ name: String, _ path: String) throws(GLTAError) -> GELU.Form {
-    switch name {
+  func requireSupportedClass() throws(GLTAError) {
+    guard json.members != nil else { throw invalid("it is no JSON object") }
+    let type = json["model_type"]?.text
+    guard type == "bert" else {
+      let names = (json["architectures"]?.elements ?? []).compactMap(\.text)
+      let architectures = names.isEmpty ? "" : " (\(names.joined(separator: ", ")))"
+      throw unsupported("the model is of type \(type ?? "none")\(architectures), supported is bert")
+    }
+    for name in ["is_decoder", "add_cross_attention"] where json[name]?.boolean == true {
+      throw unsupported("\(name) is set; supported are encoders")
+    }
+    if let positions = json["position_embedding_type"]?.text, positions != "absolute" {
+      throw unsupported("position_embedding_type is \(positions), supported is absolute")
+    }
+    if let method = json["quantization_config"], method.members != nil {
+      throw unsupported("the weights are quantised (\(method["quant_method"]?.text ?? "unnamed")), supported are floats")
+    }
+    if let pruned = json["pruned_heads"]?.members, !pruned.isEmpty {
+      throw unsupported("heads of \(pruned.count) layers are pruned; supported are layers of one size")
+    }
+  }
+
+  /// A size. Bounds are far above any real model and keep products of sizes clear of overflow.
+  func extent(_ name: String, upTo bound: Int = 1 << 20, default fallback: Int? = nil) throws(GLTAError) -> Int {
+    guard let value = json[name] else {
+      if let fallback { return fallback }
+      throw invalid("\(name) is missing")
+    }
+    guard let extent = value.unsigned, extent > 0, extent <= bound else {
+      throw invalid("\(name) is \(value.summary), expected a whole number from 1 to \(bound)")
+    }
+    return extent
+  }
+
+  func normEpsilon() throws(GLTAError) -> Float {
+    guard let value = json["layer_norm_eps"] else { return 1e-12 }
+    guard let epsilon = value.double, epsilon >= 0, epsilon < 1 else {
+      throw invalid("layer_norm_eps is \(value.summary), expected a number from 0 to 1")
+    }
+    return Float(epsilon)
+  }
+
+  func activation() throws(GLTAError) -> GELU.Form {
+    switch json["hidden_act"]?.text ?? "gelu" {
     case "gelu": return .erf
     case "gelu_new", "gelu_pytorch_tanh": return .tanh
-    default:
-      throw GLTAError(
-        .unsupported, "\(path): hidden_act is \(name); supported are gelu, gelu_new and gelu_pytorch_tanh")
+    case let name:
+      throw unsupported("hidden_act is \(name), supported are gelu, gelu_new and gelu_pytorch_tanh")
     }
   }
 }

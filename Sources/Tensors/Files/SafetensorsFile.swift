@@ -55,7 +55,9 @@ public struct SafetensorsFile: Sendable {
     self.metadata = metadata
     self.storage = storage
     names = found.map(\.name)
-    entries = Dictionary(uniqueKeysWithValues: found.map { ($0.name, $0.entry) })
+    entries = Dictionary(found.map { ($0.name, $0.entry) }) { first, _ in first }
+    // JSON tells keys apart by their bytes, Swift by what they mean: one accent can be written in two ways.
+    guard entries.count == found.count else { throw reader.broken("two tensors have the same name") }
   }
 
   /// Whether the file has a tensor of that name.
@@ -126,7 +128,7 @@ public struct SafetensorsFile: Sendable {
 private struct HeaderReader {
   let path: String
 
-  private func broken(_ what: String) -> GLTAError {
+  func broken(_ what: String) -> GLTAError {
     GLTAError(.invalidFile, "\(path) is not a safetensors file: \(what)", hint: "download or copy it again")
   }
 
@@ -168,7 +170,7 @@ private struct HeaderReader {
     guard case .object(let members) = value, members.count == 3 else {
       throw broken("\(name) does not have exactly dtype, shape and data_offsets")
     }
-    let fields = Dictionary(uniqueKeysWithValues: members.map { ($0.key, $0.value) })
+    let fields = Dictionary(members.map { ($0.key, $0.value) }) { first, _ in first }
     guard case .string(let dtype)? = fields["dtype"], let itemSize = itemSizes[dtype] else {
       throw broken("\(name) has no dtype of the format")
     }

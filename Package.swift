@@ -91,5 +91,9 @@ let package = Package(
     tests("LanguageModels", []),
     tests("RankingEvaluation", ["Interactions"]),
     tests("GraphEncoding", ["Interactions", "RankingEvaluation"]),
+    // The tool as people call it, in processes of its own.
+    .testTarget(
+      name: "ToolTests", dependencies: ["glta", "Tensors", "TestSupport"], path: "Tests/ToolTests",
+      swiftSettings: settings),
   ]
 )

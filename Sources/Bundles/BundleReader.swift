@@ -10,6 +10,9 @@ struct BundleReader {
   let manifest: BundleManifest
 
   func read() throws(GLTAError) -> RecommenderBundle {
+    do throws(GLTAError) {
+      try manifest.alignment.validate()
+    } catch { throw GLTAError(.invalidFile, "\(path)/manifest.json: \(error.message)") }
     let userIDs: [String] = try RecommenderBundle.readJSON(path + "/users.json")
     let catalogue = try readCatalogue()
     let (users, items) = (userIDs.count, catalogue.count)

@@ -1,9 +1,9 @@
 import Foundation
-public import GraphEncoding
-public import Interactions
+import GraphEncoding
+import Interactions
 import LogitsMatching
 public import Tensors
-public import TokenAlignment
+import TokenAlignment
 
 // A bundle on disk:
 //

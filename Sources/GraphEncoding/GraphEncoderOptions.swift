@@ -1,3 +1,5 @@
+public import Tensors
+
 /// What a person may choose about the graph encoder.
 public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   /// d.
@@ -6,7 +8,7 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var layers = 3
   public var learningRate: Float = 0.005
   /// Weight of the L2 term on layer-0 embeddings.
-  public var l2: Float = 1e-4
+  public var l2: Float = 1e-3
   /// Triples of one step; 0 = by the number of edges, so that an epoch has about forty steps.
   public var batchSize = 0
   public var epochs = 200
@@ -17,6 +19,20 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var sampling = TripleSampler.Order.shuffledEdges
 
   public init() {}
+
+  /// Checks what no type can.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` naming the value.
+  public func validate() throws(GLTAError) {
+    try Setting.require("graph.dimensions", dimensions, in: 1...8_192)
+    try Setting.require("graph.layers", layers, in: 0...16)
+    try Setting.require("graph.learningRate", learningRate, in: 1e-12...Float.greatestFiniteMagnitude)
+    try Setting.require("graph.l2", l2, in: 0...1e6)
+    try Setting.require("graph.batchSize", batchSize, in: 0...(1 << 24))
+    try Setting.require("graph.epochs", epochs, in: 1...1_000_000)
+    try Setting.require("graph.evaluateEvery", evaluateEvery, in: 1...1_000_000)
+    try Setting.require("graph.patience", patience, in: 1...1_000_000)
+  }
 
   func batchSize(edges: Int) -> Int {
     batchSize > 0 ? batchSize : min(32_768, max(2_048, (edges / 40 + 255) / 256 * 256))

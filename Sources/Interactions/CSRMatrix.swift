@@ -1,4 +1,4 @@
-public import Tensors
+import Tensors
 
 /// A sparse 0/1 matrix in compressed rows: row u holds the items of user u, ascending.
 ///

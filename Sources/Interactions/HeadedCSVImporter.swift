@@ -60,7 +60,7 @@ struct HeadedCSVImporter {
 
   private func files() throws(GLTAError) -> (interactions: String, items: String?) {
     var isDirectory: ObjCBool = false
-    FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
+    _ = FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
     guard isDirectory.boolValue else { return (path, options.itemsFile) }
     let names = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
       .filter { $0.hasSuffix(".csv") || $0.hasSuffix(".tsv") }

@@ -1,4 +1,4 @@
-public import Tensors
+import Tensors
 
 /// Who used what: one row per (user, item) pair, users and items as dense indices.
 public struct InteractionTable: Sendable, Equatable {

@@ -2,7 +2,7 @@ import Bundles
 import GraphEncoding
 public import Interactions
 public import LogitsMatching
-public import RankingEvaluation
+import RankingEvaluation
 public import Tensors
 
 /// The metrics of a bundle, with those of the graph alone and of popularity beside.

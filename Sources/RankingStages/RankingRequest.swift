@@ -1,5 +1,5 @@
 public import LogitsMatching
-public import Tensors
+import Tensors
 
 /// What is to be ranked, for whom and how. Users and items are dense indices of the bundle.
 public struct RankingRequest: Sendable, Equatable {

@@ -1,6 +1,6 @@
 public import Bundles
 public import LanguageModels
-public import LogitsMatching
+import LogitsMatching
 public import Tensors
 public import TokenAlignment
 

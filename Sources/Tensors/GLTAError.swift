@@ -45,3 +45,19 @@ public struct GLTAError: Error, Sendable, Equatable, CustomStringConvertible {
 
   public var description: String { hint.map { "\(message)\nhint: \($0)" } ?? message }
 }
+
+/// A place for checks of what people and files choose.
+package enum Setting {
+  /// Makes sure that a setting lies within bounds.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` naming the setting, its value and the bounds.
+  package static func require<Value: Comparable & Sendable>(
+    _ name: String, _ value: Value, in range: ClosedRange<Value>
+  ) throws(GLTAError) {
+    guard range.contains(value) else {
+      throw GLTAError(
+        .invalidArgument, "\(name) is \(value), expected \(range.lowerBound) to \(range.upperBound)",
+        hint: "`glta train --print-config` prints the settings and their defaults")
+    }
+  }
+}

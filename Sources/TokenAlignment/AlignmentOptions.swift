@@ -1,4 +1,5 @@
 public import LogitsMatching
+public import Tensors
 
 /// Everything that a person may choose about alignment. Kept in the bundle: serving needs the same prompt.
 public struct AlignmentOptions: Sendable, Codable, Equatable {
@@ -29,6 +30,9 @@ public struct AlignmentOptions: Sendable, Codable, Equatable {
   public var itemLearningRate: Float = 1e-3
   /// Passes over the users in stage 3 at most. Zero leaves the stage out.
   public var userEpochs = 6
+  /// Users of one such pass, drawn anew for each; zero takes all. What is learned is shared by all users, and a model is
+  /// validated after so many.
+  public var usersPerEpoch = 1_500
   public var userLearningRate: Float = 5e-4
   /// Stage 3 stops after this many epochs without a better validation NDCG@10.
   public var patience = 2
@@ -38,4 +42,28 @@ public struct AlignmentOptions: Sendable, Codable, Equatable {
   public var activationBytes = 1 << 30
 
   public init() {}
+
+  /// Checks what no type can.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` naming the value.
+  public func validate() throws(GLTAError) {
+    try Setting.require("alignment.slots", slots, in: 1...256)
+    try Setting.require("alignment.historyLength", historyLength, in: 1...4_096)
+    try Setting.require("alignment.itemsPerInstruction", itemsPerInstruction, in: 2...256)
+    try Setting.require("alignment.wordsPerItem", wordsPerItem, in: 1...1_024)
+    try Setting.require("alignment.profileTags", profileTags, in: 0...256)
+    try Setting.require("alignment.predictionTags", predictionTags, in: 0...256)
+    try Setting.require("alignment.targetShare", targetShare, in: 0.01...0.99)
+    try Setting.require("alignment.contrastiveWeight", contrastiveWeight, in: 0...1e6)
+    try Setting.require("alignment.contrastiveTemperature", contrastiveTemperature, in: 1e-4...1e4)
+    try Setting.require("alignment.batchSize", batchSize, in: 1...65_536)
+    try Setting.require("alignment.itemEpochs", itemEpochs, in: 0...100_000)
+    try Setting.require("alignment.userEpochs", userEpochs, in: 0...100_000)
+    try Setting.require("alignment.usersPerEpoch", usersPerEpoch, in: 0...(1 << 31))
+    try Setting.require("alignment.itemLearningRate", itemLearningRate, in: 1e-12...Float.greatestFiniteMagnitude)
+    try Setting.require("alignment.userLearningRate", userLearningRate, in: 1e-12...Float.greatestFiniteMagnitude)
+    try Setting.require("alignment.patience", patience, in: 1...100_000)
+    try Setting.require("alignment.gradientNorm", gradientNorm, in: 1e-6...1e6)
+    try Setting.require("alignment.activationBytes", activationBytes, in: 0...(1 << 48))
+  }
 }

@@ -1,5 +1,5 @@
-public import Interactions
-public import Tensors
+import Interactions
+import Tensors
 
 /// The tags of the items, and from them the tags of any user: the paper's profile and prediction tokens.
 ///

@@ -1,5 +1,5 @@
 public import GraphEncoding
-public import Interactions
+import Interactions
 public import LanguageModels
 import LogitsMatching
 public import Tensors
@@ -83,6 +83,7 @@ public struct UserAlignmentTrainer {
     var users = (0..<parts.target.rows).filter { parts.target.degree($0) > 0 && parts.visible.degree($0) > 0 }
     var random = Philox(seed: context.seed, purpose: "stage 3 users", index: UInt64(progress.epoch)).sequence()
     random.shuffle(&users)
+    if options.usersPerEpoch > 0 { users = Array(users.prefix(options.usersPerEpoch)) }
     let steps = (users.count + options.batchSize - 1) / options.batchSize
     var total: Double = 0
     var goesOn = true

@@ -1,5 +1,5 @@
 public import Interactions
-public import Tensors
+import Tensors
 
 /// Each user's training items, parted once into what alignment shows the model and what it has to predict.
 ///

@@ -1,10 +1,11 @@
 public import Bundles
+import Foundation
 public import LanguageModels
 public import Tensors
 
 /// A language model in memory with its tokenizer and its identity.
 public struct LoadedLanguageModel: Sendable {
-  /// Where it was loaded from.
+  /// Where it was loaded from, as an absolute path.
   public let path: String
   /// SHA-256 over configuration, weights and tokenizer.
   public let hash: String
@@ -16,7 +17,7 @@ public struct LoadedLanguageModel: Sendable {
   /// - Throws: what `BERTModel` and `WordPieceTokenizer` throw; `GLTAError.mismatch` where the tokenizer has ids beyond
   ///   the model's vocabulary.
   public init(path: String) throws(GLTAError) {
-    self.path = path
+    self.path = URL(fileURLWithPath: path).standardizedFileURL.path
     model = try BERTModel(directory: path)
     tokenizer = try WordPieceTokenizer(directory: path)
     hash = try LanguageModelFiles.hash(of: path)

@@ -1,5 +1,5 @@
-public import GraphEncoding
-public import LogitsMatching
+import GraphEncoding
+import LogitsMatching
 public import TokenAlignment
 
 /// A named set of choices.

@@ -81,27 +81,8 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
   func validate() throws(GLTAError) {
     _ = try InstructionTemplate(itemTemplate)
     _ = try InstructionTemplate(userTemplate)
-    let options = alignment
-    try require(options.slots >= 1, "alignment.slots is \(options.slots), expected at least 1")
-    try require(options.batchSize >= 1, "alignment.batchSize is \(options.batchSize), expected at least 1")
-    try require(
-      options.itemsPerInstruction >= 2,
-      "alignment.itemsPerInstruction is \(options.itemsPerInstruction), expected at least 2")
-    try require(options.wordsPerItem >= 1, "alignment.wordsPerItem is \(options.wordsPerItem), expected at least 1")
-    try require(options.historyLength >= 1, "alignment.historyLength is \(options.historyLength), expected at least 1")
-    try require(
-      options.targetShare > 0 && options.targetShare < 1,
-      "alignment.targetShare is \(options.targetShare), expected between 0 and 1")
-    try require(
-      options.contrastiveTemperature > 0,
-      "alignment.contrastiveTemperature is \(options.contrastiveTemperature), expected more than 0")
-    try require(
-      options.itemLearningRate > 0 && options.userLearningRate > 0, "a learning rate is not positive")
-    try require(options.itemEpochs >= 0 && options.userEpochs >= 0, "a number of epochs is negative")
-    try require(validationUsers >= 1, "validationUsers is \(validationUsers), expected at least 1")
-  }
-
-  private func require(_ condition: Bool, _ message: String) throws(GLTAError) {
-    if !condition { throw GLTAError(.invalidArgument, message, hint: "change it in --config") }
+    try graph.validate()
+    try alignment.validate()
+    try Setting.require("validationUsers", validationUsers, in: 1...(1 << 31))
   }
 }

@@ -1,12 +1,12 @@
 public import Bundles
-public import GraphEncoding
+import GraphEncoding
 public import Interactions
-public import LanguageModels
+import LanguageModels
 import LogitsMatching
 import RankingEvaluation
-public import RankingStages
+import RankingStages
 public import Tensors
-public import TokenAlignment
+import TokenAlignment
 
 /// All of training, stage after stage: from a data set and a language model to a bundle.
 ///

@@ -18,6 +18,10 @@ struct EvaluateCommand: ParsableCommand {
       """)
 
   @OptionGroup var options: BundleOptions
+  @Option(
+    help: ArgumentHelp("The data set that the bundle was trained on, to make sure of it; the bundle has a copy.", valueName: "path"))
+  var data: String?
+  @OptionGroup(title: "Data format") var format: FormatOptions
   @Option(help: "validation or test.")
   var split = SplitChoice.test
   @Option(
@@ -43,6 +47,10 @@ struct EvaluateCommand: ParsableCommand {
   func run() throws {
     let pool = threading.makePool()
     let recommender = try options.loadRecommender()
+    if let data {
+      try DataHash.require(
+        DatasetImporter.load(path: data, format: format.format, options: format.options), for: recommender.bundle, at: data)
+    }
     let bar = ProgressBar()
     let report = try BundleEvaluator(recommender: recommender, pool: pool).evaluate(
       split == .test ? .test : .validation, mode: mode, candidates: candidates

@@ -31,6 +31,8 @@ enum Main {
     StartUp.chooseBLASKernels()
     // A peer that goes away must end a write with an error, not the process.
     signal(SIGPIPE, SIG_IGN)
+    // So must a file beyond `ulimit -f`.
+    signal(SIGXFSZ, SIG_IGN)
     GLTA.main()
   }
 }

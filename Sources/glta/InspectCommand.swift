@@ -11,14 +11,14 @@ struct InspectCommand: ParsableCommand {
 
   @Option(help: "A trained bundle.")
   var bundle: String
-  @Flag(help: "Print the manifest as JSON.")
+  @Flag(help: "Print the content hash and the manifest as JSON.")
   var json = false
 
   func run() throws {
     let loaded = try RecommenderBundle.load(from: bundle)
     let manifest = loaded.manifest
-    if json { return try Terminal.printJSON(manifest) }
     let hash = try RecommenderBundle.contentHash(of: bundle)
+    if json { return try Terminal.printJSON(Report(contentHash: hash, manifest: manifest)) }
     let weights = manifest.weights
     var lines = [
       "bundle          \(bundle), whole, content \(hash.prefix(16))",
@@ -42,5 +42,10 @@ struct InspectCommand: ParsableCommand {
       "some items      " + zip(loaded.catalogue.ids, loaded.catalogue.titles).prefix(3).map { "\($0) \($1)" }
         .joined(separator: "; "))
     print(lines.joined(separator: "\n"))
+  }
+
+  private struct Report: Encodable {
+    let contentHash: String
+    let manifest: BundleManifest
   }
 }

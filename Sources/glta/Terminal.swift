@@ -22,6 +22,8 @@ final class ProgressBar {
   private var stage = ""
   private var epoch = 0
   private var started = Date()
+  /// The step at which `started` was taken: steps before it took time that nobody saw.
+  private var firstStep = 0
   private var drawn = Date.distantPast
   private var isOpen = false
   private let isQuiet: Bool
@@ -31,7 +33,9 @@ final class ProgressBar {
   func update(_ progress: TrainingProgress) {
     if progress.stage != stage || progress.epoch != epoch {
       close()
-      (stage, epoch, started, drawn) = (progress.stage, progress.epoch, Date(), .distantPast)
+      // The first line comes when a rate can be told.
+      (stage, epoch, started, drawn) = (progress.stage, progress.epoch, Date(), Date())
+      firstStep = progress.step < progress.steps ? progress.step : 0
     }
     guard !isQuiet else { return }
     let now = Date()
@@ -56,7 +60,7 @@ final class ProgressBar {
   }
 
   private func describe(_ progress: TrainingProgress, elapsed: TimeInterval) -> String {
-    let rate = Double(progress.step) / max(elapsed, 1e-6)
+    let rate = Double(progress.step - firstStep) / max(elapsed, 1e-3)
     let remaining = Double(progress.steps - progress.step) / max(rate, 1e-9)
     var parts = ["  \(progress.stage)"]
     if progress.epochs > 1 { parts.append("epoch \(progress.epoch)/\(progress.epochs)") }

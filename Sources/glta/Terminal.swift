@@ -17,46 +17,45 @@ enum Terminal {
   }
 }
 
-/// Draws progress: one line that redraws itself on a terminal, a plain line now and then elsewhere.
+/// Draws progress, a line for each stage: redrawn in place on a terminal, written anew now and then elsewhere.
 final class ProgressBar {
-  private var stage = ""
-  private var epoch = 0
-  private var started = Date()
-  /// The step at which `started` was taken: steps before it took time that nobody saw.
+  private var latest: TrainingProgress?
+  private var drawnAt = Date()
+  private var stageStarted = Date()
+  private var epochStarted = Date()
+  /// The step at which `epochStarted` was taken: the time of earlier ones is not known.
   private var firstStep = 0
-  private var drawn = Date.distantPast
-  private var isOpen = false
-  private let isQuiet: Bool
-
-  init(isQuiet: Bool = false) { self.isQuiet = isQuiet }
 
   func update(_ progress: TrainingProgress) {
-    if progress.stage != stage || progress.epoch != epoch {
-      close()
-      // The first line comes when a rate can be told.
-      (stage, epoch, started, drawn) = (progress.stage, progress.epoch, Date(), Date())
-      firstStep = progress.step < progress.steps ? progress.step : 0
-    }
-    guard !isQuiet else { return }
     let now = Date()
-    let isLast = progress.step == progress.steps
-    let interval = Terminal.isInteractive ? 0.1 : 10
-    guard isLast || now.timeIntervalSince(drawn) >= interval else { return }
-    drawn = now
-    let line = describe(progress, elapsed: now.timeIntervalSince(started))
+    if progress.stage != latest?.stage {
+      close()
+      (stageStarted, drawnAt) = (now, now)
+    }
+    if progress.epoch != latest?.epoch || latest == nil {
+      (epochStarted, firstStep) = (now, progress.step < progress.steps ? progress.step : 0)
+    }
+    latest = progress
+    if now.timeIntervalSince(drawnAt) >= (Terminal.isInteractive ? 0.1 : 10) { draw(progress, now) }
+  }
+
+  /// Ends the stage's line, its last state shown.
+  func close() {
+    guard let progress = latest else { return }
+    draw(progress, Date(), isLast: true)
+    if Terminal.isInteractive { Terminal.note("") }
+    latest = nil
+  }
+
+  private func draw(_ progress: TrainingProgress, _ now: Date, isLast: Bool = false) {
+    drawnAt = now
+    var line = describe(progress, elapsed: now.timeIntervalSince(epochStarted))
+    if isLast { line += "  in \(duration(now.timeIntervalSince(stageStarted)))" }
     if Terminal.isInteractive {
       FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
-      isOpen = true
-      if isLast { close() }
     } else {
       Terminal.note(line)
     }
-  }
-
-  /// Ends the line that is being redrawn.
-  func close() {
-    if isOpen { Terminal.note("") }
-    isOpen = false
   }
 
   private func describe(_ progress: TrainingProgress, elapsed: TimeInterval) -> String {
@@ -69,7 +68,7 @@ final class ProgressBar {
     parts.append(String(format: rate < 10 ? "%.1f/s" : "%.0f/s", rate))
     if progress.loss.isFinite { parts.append(String(format: "loss %.4f", progress.loss)) }
     if let validation = progress.validation { parts.append(String(format: "validation NDCG@10 %.4f", validation)) }
-    parts.append(progress.step < progress.steps ? "\(duration(remaining)) left" : "in \(duration(elapsed))")
+    if progress.step < progress.steps { parts.append("\(duration(remaining)) left") }
     return parts.joined(separator: "  ")
   }
 

@@ -91,6 +91,8 @@ let package = Package(
     tests("LanguageModels", []),
     tests("RankingEvaluation", ["Interactions"]),
     tests("GraphEncoding", ["Interactions", "RankingEvaluation"]),
+    tests("LogitsMatching", ["Tensors"]),
+    tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
     // The tool as people call it, in processes of its own.
     .testTarget(
       name: "ToolTests", dependencies: ["glta", "Tensors", "TestSupport"], path: "Tests/ToolTests",

@@ -52,17 +52,20 @@ public struct ModelBenchmark: Sendable, Codable {
     let tokens = min(128, model.maximumLength)
     for batch in [1, 16] {
       let work = operations(model.configuration, batch: batch, tokens: tokens)
-      let passes = (0..<batch).map { _ in BERTPass(model: model, pool: pool) }
+      let passes = (0..<max(batch, pool.threads)).map { _ in BERTPass(model: model, pool: pool) }
       let input = model.inputEmbeddings((0..<Int32(tokens)).map { $0 % Int32(model.configuration.vocabularySize) })
       let gradient = Matrix(rows: tokens, columns: model.hiddenSize)
       gradient.fill(0.01)
+      let outputs = (0..<batch).map { _ in Matrix(rows: tokens, columns: model.hiddenSize) }
       let failures = FirstFailure()
       func time(_ retention: BERTPass.Retention) -> Double {
         best(of: batch == 1 ? 20 : 6) {
-          pool.forEach(batch) { index, _ in
+          pool.forEach(batch) { index, worker in
             do throws(GLTAError) {
-              _ = try passes[index].forward(inputEmbeddings: input, retention: retention)
-              if retention != .nothing { _ = passes[index].backward(gradient) }
+              // A forward pass alone leaves nothing behind: one for each worker serves all its sequences.
+              let pass = passes[retention == .nothing ? worker : index]
+              let hidden = try pass.forward(inputEmbeddings: input, retention: retention)
+              if retention == .nothing { outputs[index].assign(hidden) } else { outputs[index].assign(pass.backward(gradient)) }
             } catch { failures.record(error, at: index) }
           }
         }

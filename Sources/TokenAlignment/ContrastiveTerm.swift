@@ -1,14 +1,14 @@
-import Tensors
+package import Tensors
 
 /// InfoNCE between item tokens and text embeddings (van den Oord et al., 2018): each item's token, measured by cosine,
 /// is to be nearest to its own text among the texts of the batch.
-enum ContrastiveTerm {
+package enum ContrastiveTerm {
   /// Adds the term's gradient to that of the tokens and returns its weighted loss.
   ///
   /// - Parameters:
   ///   - items: the batch; items with a zero text embedding are left out.
   ///   - gradient: |I| x D, added to.
-  static func add(
+  package static func add(
     items: [Int32], tokens: Matrix, textEmbeddings: Matrix, temperature: Float, weight: Float, gradient: Matrix,
     pool: ThreadPool
   ) -> Float {

@@ -1,18 +1,18 @@
-import LanguageModels
-import Tensors
+package import LanguageModels
+package import Tensors
 
 /// Runs a batch of instructions through the frozen language model and back to its inputs.
 ///
 /// Each instruction is a sequence of its own on a thread of its own; nothing is padded. Losses need all slots of a batch
 /// at once (one product with the item matrix), so all passes of a batch live together; where their activations would
 /// exceed the budget, only layer inputs are kept.
-final class InstructionBatch {
+package final class InstructionBatch {
   private let model: BERTModel
   private let pool: ThreadPool
   private let activationBytes: Int
   private var passes: [BERTPass] = []
 
-  init(model: BERTModel, activationBytes: Int, pool: ThreadPool) {
+  package init(model: BERTModel, activationBytes: Int, pool: ThreadPool) {
     self.model = model
     self.activationBytes = activationBytes
     self.pool = pool
@@ -23,7 +23,7 @@ final class InstructionBatch {
   /// - Parameters:
   ///   - itemTokens: |I| x D.
   ///   - userTokens: one row per instruction, where templates have a user.
-  func forward(_ instructions: [Instruction], itemTokens: Matrix, userTokens: Matrix?) throws(GLTAError) -> Matrix {
+  package func forward(_ instructions: [Instruction], itemTokens: Matrix, userTokens: Matrix?) throws(GLTAError) -> Matrix {
     while passes.count < instructions.count { passes.append(BERTPass(model: model, pool: pool)) }
     let retention = retention(for: instructions)
     let offsets = slotOffsets(instructions)
@@ -44,7 +44,7 @@ final class InstructionBatch {
 
   /// Carries the gradient of the slots' hidden states back to the nodes' tokens and adds it there, in the order of the
   /// batch.
-  func backward(
+  package func backward(
     _ instructions: [Instruction], dhidden: Matrix, ditemTokens: Matrix?, duserTokens: Matrix?
   ) {
     let offsets = slotOffsets(instructions)

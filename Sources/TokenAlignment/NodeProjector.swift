@@ -45,7 +45,7 @@ public struct NodeProjector: Sendable {
   }
 
   /// The gradients of weight and bias from those of the tokens.
-  func gradients(nodes: Matrix, dtokens: Matrix, pool: ThreadPool) -> (weight: Matrix, bias: Matrix) {
+  package func gradients(nodes: Matrix, dtokens: Matrix, pool: ThreadPool) -> (weight: Matrix, bias: Matrix) {
     let dweight = Matrix(rows: weight.rows, columns: weight.columns)
     Matmul.multiply(dtokens, transposingA: true, nodes, into: dweight, pool: pool)
     let dbias = Matrix(rows: 1, columns: weight.rows)

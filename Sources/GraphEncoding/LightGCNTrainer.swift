@@ -51,7 +51,7 @@ public struct LightGCNTrainer {
     resuming state: GraphEncoderState? = nil, checkpoint: (GraphEncoderState) throws(GLTAError) -> Void,
     progress report: ProgressHandler
   ) throws(GLTAError) -> GraphEmbeddings {
-    try validate()
+    try options.validate()
     var parameters = ParameterGroup([("layer0", initialEmbeddings())])
     var best = parameters["layer0"].copy()
     var progress = GraphEncoderState.Progress()
@@ -72,31 +72,15 @@ public struct LightGCNTrainer {
           progress.looksSinceBest += 1
         }
         progress.isFinished = progress.looksSinceBest >= options.patience || progress.epoch == options.epochs
-        try checkpoint(
-          GraphEncoderState(
-            progress: progress, matrices: parameters.state.matrices + [(name: "best.layer0", value: best)]))
-        if !goesOn { throw GLTAError(.interrupted, "\(Self.stage) stopped after epoch \(progress.epoch)") }
-      } else if !goesOn {
-        try checkpoint(
-          GraphEncoderState(
-            progress: progress, matrices: parameters.state.matrices + [(name: "best.layer0", value: best)]))
-        throw GLTAError(.interrupted, "\(Self.stage) stopped after epoch \(progress.epoch)")
+      } else if goesOn {
+        continue
       }
+      try checkpoint(
+        GraphEncoderState(
+          progress: progress, matrices: parameters.state.matrices + [(name: "best.layer0", value: best)]))
+      if !goesOn { throw GLTAError(.interrupted, "\(Self.stage) stopped after epoch \(progress.epoch)") }
     }
     return encoder.embeddings(best, pool: pool)
-  }
-
-  private func validate() throws(GLTAError) {
-    func require(_ condition: Bool, _ message: String) throws(GLTAError) {
-      if !condition { throw GLTAError(.invalidArgument, "graph: " + message) }
-    }
-    try require((1...4096).contains(options.dimensions), "dimensions is \(options.dimensions), expected 1 to 4096")
-    try require((0...64).contains(options.layers), "layers is \(options.layers), expected 0 to 64")
-    try require(options.learningRate > 0, "learningRate is \(options.learningRate), expected more than 0")
-    try require(options.l2 >= 0, "l2 is \(options.l2), expected at least 0")
-    try require(options.epochs >= 1, "epochs is \(options.epochs), expected at least 1")
-    try require(options.evaluateEvery >= 1, "evaluateEvery is \(options.evaluateEvery), expected at least 1")
-    try require(options.batchSize >= 0, "batchSize is \(options.batchSize), expected at least 0")
   }
 
   /// N(0, 0.1), as the paper's code starts.

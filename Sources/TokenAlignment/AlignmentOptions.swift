@@ -29,7 +29,7 @@ public struct AlignmentOptions: Sendable, Codable, Equatable {
   public var itemEpochs = 6
   public var itemLearningRate: Float = 1e-3
   /// Passes over the users in stage 3 at most. Zero leaves the stage out.
-  public var userEpochs = 6
+  public var userEpochs = 10
   /// Users of one such pass, drawn anew for each; zero takes all. What is learned is shared by all users, and a model is
   /// validated after so many.
   public var usersPerEpoch = 1_500

@@ -19,7 +19,6 @@ public enum Recipe: String, Sendable, Codable, CaseIterable {
       options.contrastiveWeight = 0
       options.itemLearningRate = 1e-3
       options.userLearningRate = 1e-3
-      options.userEpochs = 10
     }
     return options
   }

@@ -22,18 +22,15 @@ final class ProgressBar {
   private var latest: TrainingProgress?
   private var drawnAt = Date()
   private var stageStarted = Date()
-  private var epochStarted = Date()
-  /// The step at which `epochStarted` was taken: the time of earlier ones is not known.
-  private var firstStep = 0
+  /// Steps that were done before `stageStarted`: a resumed stage must not count them as fast ones.
+  private var doneBefore = 0
 
   func update(_ progress: TrainingProgress) {
     let now = Date()
     if progress.stage != latest?.stage {
       close()
       (stageStarted, drawnAt) = (now, now)
-    }
-    if progress.epoch != latest?.epoch || latest == nil {
-      (epochStarted, firstStep) = (now, progress.step < progress.steps ? progress.step : 0)
+      doneBefore = done(progress) - 1
     }
     latest = progress
     if now.timeIntervalSince(drawnAt) >= (Terminal.isInteractive ? 0.1 : 10) { draw(progress, now) }
@@ -47,10 +44,12 @@ final class ProgressBar {
     latest = nil
   }
 
+  /// Steps of the stage, all its epochs counted.
+  private func done(_ progress: TrainingProgress) -> Int { (progress.epoch - 1) * progress.steps + progress.step }
+
   private func draw(_ progress: TrainingProgress, _ now: Date, isLast: Bool = false) {
     drawnAt = now
-    var line = describe(progress, elapsed: now.timeIntervalSince(epochStarted))
-    if isLast { line += "  in \(duration(now.timeIntervalSince(stageStarted)))" }
+    let line = describe(progress, elapsed: now.timeIntervalSince(stageStarted), isLast: isLast)
     if Terminal.isInteractive {
       FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
     } else {
@@ -58,17 +57,22 @@ final class ProgressBar {
     }
   }
 
-  private func describe(_ progress: TrainingProgress, elapsed: TimeInterval) -> String {
-    let rate = Double(progress.step - firstStep) / max(elapsed, 1e-3)
-    let remaining = Double(progress.steps - progress.step) / max(rate, 1e-9)
+  private func describe(_ progress: TrainingProgress, elapsed: TimeInterval, isLast: Bool) -> String {
+    let rate = Double(done(progress) - doneBefore) / max(elapsed, 1e-3)
     var parts = ["  \(progress.stage)"]
     if progress.epochs > 1 { parts.append("epoch \(progress.epoch)/\(progress.epochs)") }
     if Terminal.isInteractive { parts.append(bar(progress)) }
     parts.append("\(progress.step)/\(progress.steps)")
-    parts.append(String(format: rate < 10 ? "%.1f/s" : "%.0f/s", rate))
+    if elapsed > 0.1 { parts.append(String(format: rate < 10 ? "%.1f/s" : "%.0f/s", rate)) }
     if progress.loss.isFinite { parts.append(String(format: "loss %.4f", progress.loss)) }
     if let validation = progress.validation { parts.append(String(format: "validation NDCG@10 %.4f", validation)) }
-    if progress.step < progress.steps { parts.append("\(duration(remaining)) left") }
+    if isLast {
+      parts.append("in \(duration(elapsed))")
+    } else if elapsed > 0.1 {
+      // A stage of several epochs may stop early.
+      let left = Double(progress.epochs * progress.steps - done(progress)) / rate
+      parts.append("\(progress.epochs > 1 ? "at most " : "")\(duration(left)) left")
+    }
     return parts.joined(separator: "  ")
   }
 

@@ -84,7 +84,8 @@ public struct BundleManifest: Sendable, Codable, Equatable {
 
   public init(
     recipe: String, without: [String], seed: UInt64, configurationHash: String, data: Data,
-    languageModel: LanguageModel, alignment: AlignmentOptions, itemTemplate: String, userTemplate: String, weights: TermWeights,
+    languageModel: LanguageModel, alignment: AlignmentOptions, itemTemplate: String, userTemplate: String,
+    weights: TermWeights,
     validation: [String: Double]
   ) {
     self.recipe = recipe

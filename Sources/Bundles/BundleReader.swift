@@ -19,7 +19,8 @@ struct BundleReader {
     guard users == manifest.data.users, items == manifest.data.items else {
       throw GLTAError(
         .invalidFile,
-        "\(path) has \(users) users and \(items) items, its manifest says \(manifest.data.users) and \(manifest.data.items)")
+        "\(path) has \(users) users and \(items) items, its manifest says \(manifest.data.users) and \(manifest.data.items)"
+      )
     }
     let interactions = try SafetensorsFile(path: path + "/interactions.safetensors")
     let graphFile = try SafetensorsFile(path: path + "/graph.safetensors")
@@ -93,7 +94,8 @@ struct BundleReader {
       throw GLTAError(.invalidFile, "\(file.path): \(name).offsets is not i64[\(users + 1)]")
     }
     let starts = offsets.elements(Int64.self)
-    guard starts.first == 0, starts.last == Int64(indices.count), zip(starts, starts.dropFirst()).allSatisfy({ $0 <= $1 })
+    guard starts.first == 0, starts.last == Int64(indices.count),
+      zip(starts, starts.dropFirst()).allSatisfy({ $0 <= $1 })
     else { throw GLTAError(.invalidFile, "\(file.path): \(name).offsets do not ascend from 0 to \(indices.count)") }
     for user in 0..<users {
       let row = indices[Int(starts[user])..<Int(starts[user + 1])]

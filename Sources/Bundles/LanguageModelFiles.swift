@@ -3,7 +3,9 @@ public import Tensors
 
 /// The files of a language model's directory that decide what it computes.
 public enum LanguageModelFiles {
-  private static let names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+  private static let names = [
+    "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
+  ]
 
   /// SHA-256 over configuration, weights and tokenizer.
   ///

@@ -60,7 +60,8 @@ extension RecommenderBundle {
       TagFile(vocabulary: tags.vocabulary, profile: tags.profile, prediction: tags.prediction),
       to: folder + "/tags.json")
     try SafetensorsWriter.write(
-      RecommenderBundle.tensors(of: split.train, "train") + RecommenderBundle.tensors(of: split.validation, "validation")
+      RecommenderBundle.tensors(of: split.train, "train")
+        + RecommenderBundle.tensors(of: split.validation, "validation")
         + RecommenderBundle.tensors(of: split.test, "test"),
       metadata: [:], to: folder + "/interactions.safetensors")
     try SafetensorsWriter.write(
@@ -109,14 +110,16 @@ extension RecommenderBundle {
     let actual = try ContentHash.ofDirectory(path, excluding: unhashed)
     guard recorded == actual else {
       throw GLTAError(
-        .invalidFile, "\(path) is damaged: its files hash to \(actual.prefix(12)), its content-hash says \(recorded.prefix(12))",
+        .invalidFile,
+        "\(path) is damaged: its files hash to \(actual.prefix(12)), its content-hash says \(recorded.prefix(12))",
         hint: "copy it again, or train it again")
     }
     let manifest: BundleManifest = try readJSON(path + "/manifest.json")
     guard manifest.format == "glta-bundle", manifest.version == BundleManifest.currentVersion else {
       throw GLTAError(
         .mismatch,
-        "\(path) is of format \(manifest.format) \(manifest.version); this program reads glta-bundle \(BundleManifest.currentVersion)")
+        "\(path) is of format \(manifest.format) \(manifest.version); this program reads glta-bundle \(BundleManifest.currentVersion)"
+      )
     }
     return try BundleReader(path: path, manifest: manifest).read()
   }

@@ -45,7 +45,9 @@ public struct LightGCN: Sendable {
 
   /// Embeddings for scoring and fold-in from layer 0.
   public func embeddings(_ layer0: Matrix, pool: ThreadPool) -> GraphEmbeddings {
-    let (out, work) = (Matrix(rows: graph.nodes, columns: layer0.columns), Matrix(rows: graph.nodes, columns: layer0.columns))
+    let (out, work) = (
+      Matrix(rows: graph.nodes, columns: layer0.columns), Matrix(rows: graph.nodes, columns: layer0.columns)
+    )
     apply(layer0, work: work, into: out, pool: pool)
     let users = out.slice(0..<graph.users).copy()
     let items = out.slice(graph.users..<graph.nodes).copy()

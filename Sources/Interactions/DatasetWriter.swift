@@ -19,10 +19,11 @@ public enum DatasetWriter {
     var items = TwoTableImporter.itemHeader.joined(separator: "\t") + "\n"
     for item in 0..<catalogue.count {
       let categories = catalogue.categories[item].map { clean($0).split(separator: "|").joined(separator: "/") }
-      items += [
-        clean(catalogue.ids[item]), clean(catalogue.titles[item]), clean(catalogue.descriptions[item]),
-        categories.joined(separator: "|"),
-      ].joined(separator: "\t") + "\n"
+      items +=
+        [
+          clean(catalogue.ids[item]), clean(catalogue.titles[item]), clean(catalogue.descriptions[item]),
+          categories.joined(separator: "|"),
+        ].joined(separator: "\t") + "\n"
     }
     try AtomicFile.write(bytes: Array(items.utf8), to: directory + "/items.tsv")
     if let parts = dataset.givenParts {

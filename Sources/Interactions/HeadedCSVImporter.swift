@@ -21,9 +21,10 @@ struct HeadedCSVImporter {
     init(path: String) throws(GLTAError) {
       table = try TextTable(path: path)
       let line = table.firstLine
-      separator = [UInt8(ascii: "\t"), UInt8(ascii: ","), UInt8(ascii: ";")].max { a, b in
-        line.filter { $0 == a }.count < line.filter { $0 == b }.count
-      } ?? UInt8(ascii: ",")
+      separator =
+        [UInt8(ascii: "\t"), UInt8(ascii: ","), UInt8(ascii: ";")].max { a, b in
+          line.filter { $0 == a }.count < line.filter { $0 == b }.count
+        } ?? UInt8(ascii: ",")
       names = try table.quotedFields(line, separator: separator, number: 1)
     }
 
@@ -31,7 +32,8 @@ struct HeadedCSVImporter {
     func column(_ wanted: String?, usual: [String], flag: String) throws(GLTAError) -> Int? {
       if let wanted {
         guard let index = names.firstIndex(of: wanted) else {
-          throw table.error("there is no column \"\(wanted)\" (--\(flag)); the header has \(names.joined(separator: ", "))", 1)
+          throw table.error(
+            "there is no column \"\(wanted)\" (--\(flag)); the header has \(names.joined(separator: ", "))", 1)
         }
         return index
       }
@@ -41,7 +43,8 @@ struct HeadedCSVImporter {
     func required(_ wanted: String?, usual: [String], flag: String) throws(GLTAError) -> Int {
       guard let index = try column(wanted, usual: usual, flag: flag) else {
         throw GLTAError(
-          .invalidFile, "\(table.path), line 1: no column is named \(usual.joined(separator: ", ")); the header has \(names.joined(separator: ", "))",
+          .invalidFile,
+          "\(table.path), line 1: no column is named \(usual.joined(separator: ", ")); the header has \(names.joined(separator: ", "))",
           hint: "name the column with --\(flag)")
       }
       return index
@@ -82,11 +85,14 @@ struct HeadedCSVImporter {
     let item = try file.required(
       options.itemColumn, usual: ["item", "item_id", "itemid", "movieid", "movie_id", "book_id", "asin", "product_id"],
       flag: "item-column")
-    let rating = try file.column(options.ratingColumn, usual: ["rating", "stars", "score", "overall"], flag: "rating-column")
+    let rating = try file.column(
+      options.ratingColumn, usual: ["rating", "stars", "score", "overall"], flag: "rating-column")
     let time = try file.column(
       options.timeColumn, usual: ["timestamp", "time", "unixreviewtime", "date"], flag: "time-column")
     try file.forEachRow { (fields, number) throws(GLTAError) in
-      guard !fields[user].isEmpty, !fields[item].isEmpty else { throw file.table.error("an empty user or item", number) }
+      guard !fields[user].isEmpty, !fields[item].isEmpty else {
+        throw file.table.error("an empty user or item", number)
+      }
       var stars: Double?
       var seconds: Double?
       if let rating { stars = try file.table.number(fields[rating], "rating", number) }

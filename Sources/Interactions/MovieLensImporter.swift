@@ -28,7 +28,8 @@ struct MovieLensImporter {
       let fields = table.fields(line, separator: separator)
       guard fields.count == 4 else {
         let written = separator == [0x09] ? "tabs" : "::"
-        throw table.fieldError(found: fields.count, expected: "4 (user, item, rating, time, separated by \(written))", number)
+        throw table.fieldError(
+          found: fields.count, expected: "4 (user, item, rating, time, separated by \(written))", number)
       }
       try add(table, fields.map { table.text($0) }, number, to: &builder)
     }
@@ -50,7 +51,9 @@ struct MovieLensImporter {
     let table = try TextTable(path: directory + "/" + name, latin1: true)
     try table.forEachLine { (line, number) throws(GLTAError) in
       let fields = table.fields(line, separator: Array("::".utf8)).map { table.text($0) }
-      guard fields.count == 3 else { throw table.fieldError(found: fields.count, expected: "3 (id::title::genres)", number) }
+      guard fields.count == 3 else {
+        throw table.fieldError(found: fields.count, expected: "3 (id::title::genres)", number)
+      }
       builder.addItem(id: fields[0], title: fields[1], description: "", categories: genres(fields[2]))
     }
   }
@@ -62,7 +65,8 @@ struct MovieLensImporter {
     try table.forEachLine { (line, number) throws(GLTAError) in
       let fields = table.fields(line, separator: [UInt8(ascii: "|")]).map { table.text($0) }
       guard fields.count == 24 else {
-        throw table.fieldError(found: fields.count, expected: "24 (id|title|date|video date|URL|19 genre flags)", number)
+        throw table.fieldError(
+          found: fields.count, expected: "24 (id|title|date|video date|URL|19 genre flags)", number)
       }
       // The first flag means "unknown".
       let flags = zip(MovieLensImporter.genreFlags, fields[5...]).filter { $0.1 == "1" }.map(\.0)
@@ -75,7 +79,9 @@ struct MovieLensImporter {
     let table = try TextTable(path: directory + "/" + name)
     try table.forEachLine(from: 2) { (line, number) throws(GLTAError) in
       let fields = try table.quotedFields(line, separator: UInt8(ascii: ","), number: number)
-      guard fields.count == 3 else { throw table.fieldError(found: fields.count, expected: "3 (movieId,title,genres)", number) }
+      guard fields.count == 3 else {
+        throw table.fieldError(found: fields.count, expected: "3 (movieId,title,genres)", number)
+      }
       builder.addItem(id: fields[0], title: fields[1], description: "", categories: genres(fields[2]))
     }
   }

@@ -24,7 +24,8 @@ struct RecBoleImporter {
       for field in table.fields(table.firstLine, separator: [0x09]) {
         let parts = table.text(field).split(separator: ":", maxSplits: 1)
         guard parts.count == 2, ["token", "token_seq", "float", "float_seq"].contains(String(parts[1])) else {
-          throw table.error("the header field \"\(table.text(field))\" is not name:type (token, token_seq, float, float_seq)", 1)
+          throw table.error(
+            "the header field \"\(table.text(field))\" is not name:type (token, token_seq, float, float_seq)", 1)
         }
         names.append(String(parts[0]))
       }

@@ -79,7 +79,8 @@ struct TextTable {
     var at = start
     let last = line.endIndex - separator.count
     while at <= last {
-      if line[at] == separator[0] && (separator.count == 1 || line[at..<at + separator.count].elementsEqual(separator)) {
+      if line[at] == separator[0] && (separator.count == 1 || line[at..<at + separator.count].elementsEqual(separator))
+      {
         fields.append(line[start..<at])
         at += separator.count
         start = at

@@ -62,12 +62,14 @@ struct TwoTableImporter {
     let found = table.fields(table.firstLine, separator: [0x09]).map { table.text($0) }
     guard found == header else {
       throw table.error(
-        "the header is \"\(found.joined(separator: " "))\", expected \"\(header.joined(separator: " "))\", separated by tabs", 1)
+        "the header is \"\(found.joined(separator: " "))\", expected \"\(header.joined(separator: " "))\", separated by tabs",
+        1)
     }
     try table.forEachLine(from: 2) { (line, number) throws(GLTAError) in
       let fields = table.fields(line, separator: [0x09]).map { table.text($0) }
       guard fields.count == header.count else {
-        throw table.fieldError(found: fields.count, expected: "\(header.count) (\(header.joined(separator: ", ")))", number)
+        throw table.fieldError(
+          found: fields.count, expected: "\(header.count) (\(header.joined(separator: ", ")))", number)
       }
       try body(table, fields, number)
     }

@@ -66,7 +66,8 @@ private struct ConfigurationDocument {
       throw unsupported("position_embedding_type is \(positions), supported is absolute")
     }
     if let method = json["quantization_config"], method.members != nil {
-      throw unsupported("the weights are quantised (\(method["quant_method"]?.text ?? "unnamed")), supported are floats")
+      throw unsupported(
+        "the weights are quantised (\(method["quant_method"]?.text ?? "unnamed")), supported are floats")
     }
     if let pruned = json["pruned_heads"]?.members, !pruned.isEmpty {
       throw unsupported("heads of \(pruned.count) layers are pruned; supported are layers of one size")

@@ -62,7 +62,8 @@ struct FloatArena {
   /// The next `rows` x `columns` floats, at the start of a cache line. Their values are left over.
   mutating func take(_ rows: Int, _ columns: Int) -> Matrix {
     let matrix = Matrix(storage: storage, byteOffset: used, rows: rows, columns: columns)
-    used += (rows * columns * MemoryLayout<Float>.stride + Storage.alignment - 1) / Storage.alignment * Storage.alignment
+    used +=
+      (rows * columns * MemoryLayout<Float>.stride + Storage.alignment - 1) / Storage.alignment * Storage.alignment
     return matrix
   }
 }

@@ -65,7 +65,11 @@ public struct ModelBenchmark: Sendable, Codable {
               // A forward pass alone leaves nothing behind: one for each worker serves all its sequences.
               let pass = passes[retention == .nothing ? worker : index]
               let hidden = try pass.forward(inputEmbeddings: input, retention: retention)
-              if retention == .nothing { outputs[index].assign(hidden) } else { outputs[index].assign(pass.backward(gradient)) }
+              if retention == .nothing {
+                outputs[index].assign(hidden)
+              } else {
+                outputs[index].assign(pass.backward(gradient))
+              }
             } catch { failures.record(error, at: index) }
           }
         }
@@ -75,7 +79,8 @@ public struct ModelBenchmark: Sendable, Codable {
       try failures.rethrow()
       cases.append(
         Case(
-          batch: batch, tokens: tokens, forwardGflops: work / forward / 1e9, forwardBackwardGflops: 2 * work / both / 1e9))
+          batch: batch, tokens: tokens, forwardGflops: work / forward / 1e9,
+          forwardBackwardGflops: 2 * work / both / 1e9))
     }
     return ModelBenchmark(
       threads: pool.threads, openBLASCore: Processor.openBLASCore, sgemmGflops: measureProduct(pool), cases: cases)

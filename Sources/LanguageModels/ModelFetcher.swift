@@ -59,7 +59,8 @@ public enum ModelFetcher {
   ) throws(GLTAError) {
     guard let source = known[name] else {
       throw GLTAError(
-        .invalidArgument, "no \(what) is known as \"\(name)\"; known are \(known.keys.sorted().joined(separator: ", "))")
+        .invalidArgument, "no \(what) is known as \"\(name)\"; known are \(known.keys.sorted().joined(separator: ", "))"
+      )
     }
     let marker = directory + "/.fetched"
     if let mark = try? String(contentsOfFile: marker, encoding: .utf8), mark == source.sha256,

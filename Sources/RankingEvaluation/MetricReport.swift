@@ -50,7 +50,9 @@ public struct MetricReport: Sendable, Equatable, Codable {
   /// Reports side by side as a table for people.
   public static func table(_ columns: [(name: String, report: MetricReport)]) -> String {
     let width = max(11, (columns.map(\.name.count).max() ?? 0) + 1)
-    func padded(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+    func padded(_ text: String, _ width: Int) -> String {
+      String(repeating: " ", count: max(0, width - text.count)) + text
+    }
     var lines = [String(repeating: " ", count: 13) + columns.map { padded($0.name, width) }.joined()]
     for metric in ["precision", "recall", "ndcg", "hit", "mrr"] {
       for k in cutoffs {

@@ -21,7 +21,8 @@ public enum Processor {
   /// What is wrong with this build on this CPU, in a sentence for the user, if anything.
   public static var buildWarning: String? {
     if glta_cpu_has_fma() != 0 && glta_build_uses_fma() == 0 {
-      return "built for a baseline CPU: kernels run many times slower than they could. Build with `make build`, or pass "
+      return
+        "built for a baseline CPU: kernels run many times slower than they could. Build with `make build`, or pass "
         + "-Xswiftc -Xcc -Xswiftc -march=native"
     }
     return nil

@@ -66,14 +66,16 @@ public final class ThreadPool: @unchecked Sendable {
       var handle = pthread_t()
     #endif
     let argument = Unmanaged.passRetained(Worker(number: worker, state: state))
-    let status = pthread_create(&handle, nil, { argument in
-      // An optional on Linux, not so elsewhere.
-      let pointer: UnsafeMutableRawPointer? = argument
-      guard let pointer else { return nil }
-      let worker = Unmanaged<Worker>.fromOpaque(pointer).takeRetainedValue()
-      worker.state.work(as: worker.number)
-      return nil
-    }, argument.toOpaque())
+    let status = pthread_create(
+      &handle, nil,
+      { argument in
+        // An optional on Linux, not so elsewhere.
+        let pointer: UnsafeMutableRawPointer? = argument
+        guard let pointer else { return nil }
+        let worker = Unmanaged<Worker>.fromOpaque(pointer).takeRetainedValue()
+        worker.state.work(as: worker.number)
+        return nil
+      }, argument.toOpaque())
     if status != 0 { argument.release() }
     return status == 0 ? handle : nil
   }

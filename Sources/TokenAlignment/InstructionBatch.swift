@@ -23,7 +23,9 @@ package final class InstructionBatch {
   /// - Parameters:
   ///   - itemTokens: |I| x D.
   ///   - userTokens: one row per instruction, where templates have a user.
-  package func forward(_ instructions: [Instruction], itemTokens: Matrix, userTokens: Matrix?) throws(GLTAError) -> Matrix {
+  package func forward(_ instructions: [Instruction], itemTokens: Matrix, userTokens: Matrix?) throws(GLTAError)
+    -> Matrix
+  {
     while passes.count < instructions.count { passes.append(BERTPass(model: model, pool: pool)) }
     let retention = retention(for: instructions)
     let offsets = slotOffsets(instructions)
@@ -32,7 +34,8 @@ package final class InstructionBatch {
     pool.forEach(instructions.count) { index, _ in
       let instruction = instructions[index]
       do throws(GLTAError) {
-        let input = inputEmbeddings(instruction, itemTokens: itemTokens, userToken: userTokens?.slice(index..<index + 1))
+        let input = inputEmbeddings(
+          instruction, itemTokens: itemTokens, userToken: userTokens?.slice(index..<index + 1))
         let states = try passes[index].forward(
           inputEmbeddings: input, wanted: instruction.slotPositions, retention: retention)
         hidden.slice(offsets[index]..<offsets[index + 1]).assign(states)

@@ -24,7 +24,8 @@ public struct LoadedLanguageModel: Sendable {
     guard tokenizer.vocabularyCount <= model.configuration.vocabularySize else {
       throw GLTAError(
         .mismatch,
-        "\(path): the tokenizer has \(tokenizer.vocabularyCount) tokens, the model \(model.configuration.vocabularySize)")
+        "\(path): the tokenizer has \(tokenizer.vocabularyCount) tokens, the model \(model.configuration.vocabularySize)"
+      )
     }
   }
 

@@ -131,7 +131,8 @@ struct TermWeightFit {
       }
     }
     let ranking = Ranking.select(mode: .slots, scores: scores, candidates: example.candidates, count: 10)
-    return RankingMetrics.ndcg(hits: ranking.map { example.relevant.contains($0.item) }, relevant: example.relevant.count, at: 10)
+    return RankingMetrics.ndcg(
+      hits: ranking.map { example.relevant.contains($0.item) }, relevant: example.relevant.count, at: 10)
   }
 
   private func mean(_ figures: [Double]) -> Double { figures.reduce(0, +) / Double(max(1, figures.count)) }

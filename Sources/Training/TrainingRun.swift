@@ -99,7 +99,8 @@ public struct TrainingRun {
     reporter.say("stage 1, \(LightGCNTrainer.stage): \(split.train.count) training interactions")
     var stoppingSplit = split
     stoppingSplit.validation = halves.validation(of: split, keeping: halves.stopping)
-    let trainer = LightGCNTrainer(options: configuration.graph, split: stoppingSplit, seed: configuration.seed, pool: pool)
+    let trainer = LightGCNTrainer(
+      options: configuration.graph, split: stoppingSplit, seed: configuration.seed, pool: pool)
     return try trainer.train(
       resuming: state,
       checkpoint: { (state) throws(GLTAError) in
@@ -181,7 +182,8 @@ public struct TrainingRun {
     let parts = VisibleParts(
       train: bundle.split.train, targetShare: configuration.alignment.targetShare, seed: configuration.seed)
     let users = (0..<parts.target.rows).filter { parts.target.degree($0) > 0 }.count
-    reporter.say("stage 3, \(UserAlignmentTrainer.stage): \(users) users, \(parts.target.count) interactions to predict")
+    reporter.say(
+      "stage 3, \(UserAlignmentTrainer.stage): \(users) users, \(parts.target.count) interactions to predict")
     let writer = UserInstructionWriter(
       template: try InstructionTemplate(configuration.userTemplate), tokenizer: languageModel.tokenizer,
       maximumLength: languageModel.model.maximumLength, tags: bundle.tags, options: configuration.alignment)

@@ -88,7 +88,9 @@ extension ParsableCommand {
   fileprivate func write(_ dataset: Dataset, to out: String) throws {
     try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
     try DatasetWriter.write(dataset, directory: out)
-    print("\(out): \(dataset.userIDs.count) users, \(dataset.catalogue.count) items, \(dataset.interactions.count) interactions")
+    print(
+      "\(out): \(dataset.userIDs.count) users, \(dataset.catalogue.count) items, \(dataset.interactions.count) interactions"
+    )
   }
 }
 

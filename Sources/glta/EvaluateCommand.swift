@@ -19,7 +19,8 @@ struct EvaluateCommand: ParsableCommand {
 
   @OptionGroup var options: BundleOptions
   @Option(
-    help: ArgumentHelp("The data set that the bundle was trained on, to make sure of it; the bundle has a copy.", valueName: "path"))
+    help: ArgumentHelp(
+      "The data set that the bundle was trained on, to make sure of it; the bundle has a copy.", valueName: "path"))
   var data: String?
   @OptionGroup(title: "Data format") var format: FormatOptions
   @Option(help: "validation or test.")
@@ -49,7 +50,8 @@ struct EvaluateCommand: ParsableCommand {
     let recommender = try options.loadRecommender()
     if let data {
       try DataHash.require(
-        DatasetImporter.load(path: data, format: format.format, options: format.options), for: recommender.bundle, at: data)
+        DatasetImporter.load(path: data, format: format.format, options: format.options), for: recommender.bundle,
+        at: data)
     }
     let bar = ProgressBar()
     let report = try BundleEvaluator(recommender: recommender, pool: pool).evaluate(

@@ -39,7 +39,8 @@ struct InspectCommand: ParsableCommand {
     }
     lines.append("some users      " + loaded.userIDs.prefix(5).joined(separator: " "))
     lines.append(
-      "some items      " + zip(loaded.catalogue.ids, loaded.catalogue.titles).prefix(3).map { "\($0) \($1)" }
+      "some items      "
+        + zip(loaded.catalogue.ids, loaded.catalogue.titles).prefix(3).map { "\($0) \($1)" }
         .joined(separator: "; "))
     print(lines.joined(separator: "\n"))
   }

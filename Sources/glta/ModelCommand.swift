@@ -25,7 +25,8 @@ struct ModelCommand: ParsableCommand {
   }
 
   struct Inspect: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show what a language model is, and whether it can be used.")
+    static let configuration = CommandConfiguration(
+      abstract: "Show what a language model is, and whether it can be used.")
 
     @Argument(help: ArgumentHelp("A Hugging Face directory.", valueName: "dir"))
     var directory: String

@@ -16,7 +16,9 @@ struct RecommendCommand: ParsableCommand {
       """)
 
   @OptionGroup var options: BundleOptions
-  @Option(name: .customLong("user"), parsing: .singleValue, help: ArgumentHelp("A user of the training data.", valueName: "id"))
+  @Option(
+    name: .customLong("user"), parsing: .singleValue,
+    help: ArgumentHelp("A user of the training data.", valueName: "id"))
   var users: [String] = []
   @Option(help: ArgumentHelp("Items that somebody new likes.", valueName: "id,id,..."))
   var items: IDList?

@@ -20,7 +20,9 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var data: DataOptions
   @Option(help: ArgumentHelp("A pretrained BERT-class model: a Hugging Face directory.", valueName: "dir"))
   var languageModel: String
-  @Option(help: ArgumentHelp("The bundle to write. One that is there is replaced when the new one is whole.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp(
+      "The bundle to write. One that is there is replaced when the new one is whole.", valueName: "dir"))
   var out: String
   @Option(help: "default (the best we know) or paper (the paper's structure).")
   var recipe = Recipe.default

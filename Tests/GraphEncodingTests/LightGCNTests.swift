@@ -24,7 +24,8 @@ struct LightGCNTests {
   @Test(arguments: [0, 1, 2, 3], [5, 64]) func agreesWithTheDenseFormula(layers: Int, columns: Int) {
     let x = randomMatrix(10, columns)
     let (out, work) = (Matrix(rows: 10, columns: columns), Matrix(rows: 10, columns: columns))
-    LightGCN(graph: NormalizedGraph(train), layers: layers).apply(x, work: work, into: out, pool: ThreadPool(threads: 2))
+    LightGCN(graph: NormalizedGraph(train), layers: layers).apply(
+      x, work: work, into: out, pool: ThreadPool(threads: 2))
     let adjacency = dense()
     var layer = (0..<10).map { row in (0..<columns).map { Double(x[row, $0]) } }
     var sum = layer
@@ -55,12 +56,15 @@ struct LightGCNTests {
     }
     // By hand: mean softplus of the margins, and half the weight times the squares of layer 0 over the batch.
     let value = loss()
-    let byHand = batch.reduce(0.0) { total, triple in
-      let nodes = [Int(triple.user), 4 + Int(triple.positive), 4 + Int(triple.negative)]
-      let margin = (0..<5).reduce(0.0) { $0 + Double(output[nodes[0], $1]) * Double(output[nodes[1], $1] - output[nodes[2], $1]) }
-      let squares = nodes.reduce(0.0) { $0 + Double(Accumulate.squares(5, layer0.row($1))) }
-      return total + logOf(1 + expOf(-margin)) + 0.15 * squares
-    } / 3
+    let byHand =
+      batch.reduce(0.0) { total, triple in
+        let nodes = [Int(triple.user), 4 + Int(triple.positive), 4 + Int(triple.negative)]
+        let margin = (0..<5).reduce(0.0) {
+          $0 + Double(output[nodes[0], $1]) * Double(output[nodes[1], $1] - output[nodes[2], $1])
+        }
+        let squares = nodes.reduce(0.0) { $0 + Double(Accumulate.squares(5, layer0.row($1))) }
+        return total + logOf(1 + expOf(-margin)) + 0.15 * squares
+      } / 3
     #expect(abs(Double(value) - byHand) < 1e-5)
     let gradient = Matrix(rows: 10, columns: 5)
     encoder.apply(doutput, work: work, into: gradient, pool: pool)
@@ -82,7 +86,9 @@ struct LightGCNTests {
     var expected = [Float](repeating: 0, count: 8)
     for _ in 0..<3 {
       for item in [1, 4] {
-        for column in 0..<8 { expected[column] += layer[4 + item, column] * graph.scale[4 + item] / Float(2).squareRoot() / 4 }
+        for column in 0..<8 {
+          expected[column] += layer[4 + item, column] * graph.scale[4 + item] / Float(2).squareRoot() / 4
+        }
       }
       let next = layer.copy()
       graph.propagate(layer, adding: nil, into: next, pool: pool)

@@ -6,7 +6,9 @@ import Testing
 
 /// Each format, read from files that the test writes.
 struct ImporterTests {
-  private func load(_ folder: TemporaryFolder, _ format: DatasetFormat? = nil, _ options: ImportOptions = ImportOptions())
+  private func load(
+    _ folder: TemporaryFolder, _ format: DatasetFormat? = nil, _ options: ImportOptions = ImportOptions()
+  )
     throws -> Dataset
   { try DatasetImporter.load(path: folder.path, format: format, options: options) }
 
@@ -14,7 +16,9 @@ struct ImporterTests {
     let folder = try TemporaryFolder()
     try folder.write("ratings.dat", "1::10::5::978300760\n2::20::3::978300761\n1::20::4::978300762\n")
     // Latin-1: é is one byte.
-    try folder.write("movies.dat", Data("10::Am".utf8) + [0xE9] + Data("lie (2001)::Comedy|Romance\n20::Heat::Crime\n30::Unseen::Drama\n".utf8))
+    try folder.write(
+      "movies.dat",
+      Data("10::Am".utf8) + [0xE9] + Data("lie (2001)::Comedy|Romance\n20::Heat::Crime\n30::Unseen::Drama\n".utf8))
     let dataset = try load(folder)
     #expect(dataset.userIDs == ["1", "2"])
     #expect(dataset.catalogue.ids == ["10", "20"])
@@ -47,7 +51,9 @@ struct ImporterTests {
   @Test func readsRecBoleAtomicFiles() throws {
     let folder = try TemporaryFolder()
     try folder.write("x.inter", "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t9\t4\t88\n")
-    try folder.write("x.item", "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n9\tHeat\t1995\tCrime Drama\n")
+    try folder.write(
+      "x.item",
+      "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n9\tHeat\t1995\tCrime Drama\n")
     let dataset = try load(folder)
     #expect(dataset.catalogue.titles == ["Heat (1995)"])
     #expect(dataset.catalogue.categories == [["Crime", "Drama"]])
@@ -127,7 +133,8 @@ struct ImporterTests {
     let folder = try TemporaryFolder()
     try folder.write(file, text)
     let error = #expect(throws: GLTAError.self) { try load(folder) }
-    #expect(error?.message.contains(file) == true && error?.message.contains(message) == true, "\(String(describing: error))")
+    #expect(
+      error?.message.contains(file) == true && error?.message.contains(message) == true, "\(String(describing: error))")
   }
 
   @Test func saysWhatItLookedFor() throws {

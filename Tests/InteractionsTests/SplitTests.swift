@@ -49,7 +49,9 @@ struct SplitTests {
   }
 
   @Test func leaveLastOutIsRefusedWithoutTimes() {
-    let error = #expect(throws: GLTAError.self) { try Splitter.split(dataset([4], times: false), method: .leaveLastOut) }
+    let error = #expect(throws: GLTAError.self) {
+      try Splitter.split(dataset([4], times: false), method: .leaveLastOut)
+    }
     #expect(error?.message.contains("4 of 4") == true)
     #expect(throws: GLTAError.self) { try Splitter.split(dataset([4]), method: .given) }
   }
@@ -75,7 +77,9 @@ struct SplitTests {
     }
     let expected = Set(pairs.map { data.userIDs[Int($0[0])] + " " + data.catalogue.ids[Int($0[1])] })
     let found = Set(
-      zip(core.interactions.users, core.interactions.items).map { core.userIDs[Int($0)] + " " + core.catalogue.ids[Int($1)] })
+      zip(core.interactions.users, core.interactions.items).map {
+        core.userIDs[Int($0)] + " " + core.catalogue.ids[Int($1)]
+      })
     #expect(found == expected)
     #expect(!found.isEmpty && found.count < data.interactions.count)
   }

@@ -92,7 +92,9 @@ private struct BERTGolden {
       inputEmbeddings: golden.matrix(2, "embeds"), wanted: wanted, retention: .activations)
     let expected = try golden.matrix(2, "embeds_hidden")
     for (row, position) in wanted.enumerated() {
-      #expect(absoluteDifference(hidden.slice(row..<row + 1).elements, expected.slice(position..<position + 1).elements) < 2e-5)
+      #expect(
+        absoluteDifference(hidden.slice(row..<row + 1).elements, expected.slice(position..<position + 1).elements)
+          < 2e-5)
     }
     // The cotangent of the other positions is zero: both ways are the same function.
     let cotangent = try golden.matrix(2, "cotangent")

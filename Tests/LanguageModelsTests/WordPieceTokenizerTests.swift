@@ -183,9 +183,9 @@ private func escaped(_ text: String) -> String {
     let files = [
       "vocab.txt": "<pad>\n<unk>\n<s>\n</s>\n<mask>\nfilm\n",
       "tokenizer_config.json": """
-        {"pad_token": "<pad>", "unk_token": {"content": "<unk>", "lstrip": false}, "cls_token": "<s>",
-         "sep_token": "</s>", "mask_token": "<mask>"}
-        """,
+      {"pad_token": "<pad>", "unk_token": {"content": "<unk>", "lstrip": false}, "cls_token": "<s>",
+       "sep_token": "</s>", "mask_token": "<mask>"}
+      """,
     ]
     try withDirectory(files) { directory in
       let tokenizer = try WordPieceTokenizer(directory: directory)

@@ -48,8 +48,11 @@ struct MetricTests {
   @Test func fullRankingLeavesOutWhatIsExcludedOnAnyNumberOfThreads() {
     let train = CSRMatrix(rowLists: (0..<100).map { [Int32($0 % 7), 9] }, columns: 50)
     let rankings = [1, 3].map { threads in
-      FullRanking.rank(users: Array(0..<100), items: 50, excluding: [train], pool: ThreadPool(threads: threads)) { users, scores in
-        for (row, user) in users.enumerated() { for item in 0..<50 { scores[row, item] = Float((user * 31 + item * 17) % 101) } }
+      FullRanking.rank(users: Array(0..<100), items: 50, excluding: [train], pool: ThreadPool(threads: threads)) {
+        users, scores in
+        for (row, user) in users.enumerated() {
+          for item in 0..<50 { scores[row, item] = Float((user * 31 + item * 17) % 101) }
+        }
       }
     }
     #expect(rankings[0] == rankings[1])

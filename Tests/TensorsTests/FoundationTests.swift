@@ -114,7 +114,8 @@ struct AdamTests {
     adam.update(parameter, gradient: Matrix([0.5], rows: 1, columns: 1), options: .init(learningRate: 0.1), pool: pool)
     // The first step moves by the rate: m/(1-b1) = g, sqrt(v/(1-b2)) = |g|.
     #expect(abs(parameter[0, 0] - 0.9) < 1e-6)
-    adam.update(parameter, gradient: Matrix([-0.25], rows: 1, columns: 1), options: .init(learningRate: 0.1), pool: pool)
+    adam.update(
+      parameter, gradient: Matrix([-0.25], rows: 1, columns: 1), options: .init(learningRate: 0.1), pool: pool)
     let m = (0.9 * 0.05 - 0.1 * 0.25) / (1 - 0.81)
     let v = (0.999 * 0.00025 + 0.001 * 0.0625) / (1 - 0.998001)
     #expect(abs(Double(parameter[0, 0]) - (0.9 - 0.1 * m / v.squareRoot())) < 1e-6)

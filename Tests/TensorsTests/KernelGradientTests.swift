@@ -8,8 +8,12 @@ struct KernelGradientTests {
   private let pool = ThreadPool(threads: 2)
 
   @Test(arguments: [5, 8, 27]) func layerNorm(columns: Int) {
-    let (x, weight, bias) = (randomMatrix(3, columns), randomMatrix(1, columns, seed: 2), randomMatrix(1, columns, seed: 3))
-    let (out, mean, rstd) = (Matrix(rows: 3, columns: columns), Matrix(rows: 1, columns: 3), Matrix(rows: 1, columns: 3))
+    let (x, weight, bias) = (
+      randomMatrix(3, columns), randomMatrix(1, columns, seed: 2), randomMatrix(1, columns, seed: 3)
+    )
+    let (out, mean, rstd) = (
+      Matrix(rows: 3, columns: columns), Matrix(rows: 1, columns: 3), Matrix(rows: 1, columns: 3)
+    )
     func forward() {
       LayerNorm.forward(
         rows: 3, columns: columns, x: x.base, weight: weight.base, bias: bias.base, epsilon: 1e-5, into: out.base,
@@ -76,7 +80,9 @@ struct KernelGradientTests {
         #expect(abs(Double(p[row, column]) - exponentials[column] / exponentials.reduce(0, +)) < 1e-6)
       }
       #expect(
-        abs(Double(Softmax.logSumExp(columns, x.row(row))) - log((0..<columns).reduce(0.0) { $0 + exp(Double(x[row, $1])) }))
+        abs(
+          Double(Softmax.logSumExp(columns, x.row(row)))
+            - log((0..<columns).reduce(0.0) { $0 + exp(Double(x[row, $1])) }))
           < 1e-5)
     }
     let dout = randomMatrix(4, columns, seed: 2)
@@ -142,7 +148,9 @@ struct KernelGradientTests {
 
   @Test(arguments: [(5, 8, 5), (19, 12, 19), (19, 16, 3)]) func attention(length: Int, columns: Int, queries: Int) {
     let attention = Attention(length: length, headColumns: columns)
-    let (q, k, v) = (randomMatrix(queries, columns), randomMatrix(length, columns, seed: 2), randomMatrix(length, columns, seed: 3))
+    let (q, k, v) = (
+      randomMatrix(queries, columns), randomMatrix(length, columns, seed: 2), randomMatrix(length, columns, seed: 3)
+    )
     let (p, out) = (Matrix(rows: queries, columns: length), Matrix(rows: queries, columns: columns))
     let scratch = Matrix(rows: 1, columns: attention.scratchCount)
     func forward() {
@@ -170,7 +178,9 @@ struct KernelGradientTests {
   private func naiveAttention(_ q: Matrix, _ k: Matrix, _ v: Matrix) -> [Float] {
     (0..<q.rows).flatMap { query -> [Float] in
       let scores = (0..<k.rows).map { key in
-        exp((0..<q.columns).reduce(0.0) { $0 + Double(q[query, $1]) * Double(k[key, $1]) } / Double(q.columns).squareRoot())
+        exp(
+          (0..<q.columns).reduce(0.0) { $0 + Double(q[query, $1]) * Double(k[key, $1]) }
+            / Double(q.columns).squareRoot())
       }
       let total = scores.reduce(0, +)
       return (0..<v.columns).map { column in

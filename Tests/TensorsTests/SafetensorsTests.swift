@@ -26,7 +26,8 @@ struct SafetensorsTests {
     }
   }
 
-  private let two = #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"I8","shape":[3,1],"data_offsets":[8,11]}}"#
+  private let two =
+    #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"I8","shape":[3,1],"data_offsets":[8,11]}}"#
 
   @Test func takesAGoodFile() throws {
     let folder = try TemporaryFolder()
@@ -65,8 +66,14 @@ struct SafetensorsTests {
 
   @Test(arguments: [
     // Offsets.
-    (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, 8, "overlaps"),
-    (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}"#, 12, "hole"),
+    (
+      #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
+      8, "overlaps"
+    ),
+    (
+      #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}"#,
+      12, "hole"
+    ),
     (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, 8, "hole"),
     (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, 5, "1 bytes follow"),
     (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#, 4, "ascending"),
@@ -91,8 +98,14 @@ struct SafetensorsTests {
     (#"{"__metadata__":{"a":1}}"#, 0, "no string"),
     (#"{"__metadata__":[]}"#, 0, "no object"),
     // JSON.
-    (#"{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#, 0, "twice"),
-    ("{\"\u{E9}\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"e\u{301}\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "same name"),
+    (
+      #"{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#,
+      0, "twice"
+    ),
+    (
+      "{\"\u{E9}\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"e\u{301}\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}",
+      0, "same name"
+    ),
     (" {}", 0, "does not start"),
     ("[]", 0, "does not start"),
     ("{} x", 0, "not valid JSON"),
@@ -128,13 +141,15 @@ struct SafetensorsTests {
     for index in 0..<6 { matrix.base[index] = Float(index) / 3 }
     let path = folder.path + "/m.safetensors"
     let metadata = ["say \"hi\"": "line\n\\ \u{E9}\u{1}"]
-    try SafetensorsWriter.write([("m", matrix.tensor), ("empty", Matrix(rows: 0, columns: 4).tensor)], metadata: metadata, to: path)
+    try SafetensorsWriter.write(
+      [("m", matrix.tensor), ("empty", Matrix(rows: 0, columns: 4).tensor)], metadata: metadata, to: path)
     let file = try SafetensorsFile(path: path)
     #expect(file.metadata == metadata)
     #expect(try file.matrix("m").elements == matrix.elements)
     #expect(try file.matrix("empty").rows == 0)
     let first = try Data(contentsOf: URL(fileURLWithPath: path))
-    try SafetensorsWriter.write([("m", matrix.tensor), ("empty", Matrix(rows: 0, columns: 4).tensor)], metadata: metadata, to: path)
+    try SafetensorsWriter.write(
+      [("m", matrix.tensor), ("empty", Matrix(rows: 0, columns: 4).tensor)], metadata: metadata, to: path)
     #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == first)
     #expect(throws: GLTAError.self) {
       try SafetensorsWriter.write([("m", matrix.tensor), ("m", matrix.tensor)], metadata: [:], to: path)

@@ -13,7 +13,8 @@ struct InstructionTests {
   init() throws { tokenizer = try WordPieceTokenizer(directory: TestPaths.root + "/Tests/Golden/bert-tiny") }
 
   @Test(arguments: [
-    ("no places", "{slots}"), ("{slots} {slots}", "once"), ("{slots} {color}", "{color}"), ("{slots} {user", "open brace"),
+    ("no places", "{slots}"), ("{slots} {slots}", "once"), ("{slots} {color}", "{color}"),
+    ("{slots} {user", "open brace"),
   ])
   func refusesTemplatesThatCannotWork(source: String, expected: String) throws {
     let error = try #require(throws: GLTAError.self) { try InstructionTemplate(source) }
@@ -31,7 +32,8 @@ struct InstructionTests {
 
   @Test func fillsPlacesInTheOrderOfTheTemplate() throws {
     let writer = InstructionWriter(
-      template: try InstructionTemplate("the {items} of {user} {profile} {slots}"), tokenizer: tokenizer, maximumLength: 64)
+      template: try InstructionTemplate("the {items} of {user} {profile} {slots}"), tokenizer: tokenizer,
+      maximumLength: 64)
     let instruction = try writer.write(content())
     #expect(instruction.nodes == [.item(7), .item(3), .item(5), .user])
     // [CLS] the, items, of, user, war , love, slots [SEP]

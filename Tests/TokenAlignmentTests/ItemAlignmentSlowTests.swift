@@ -25,7 +25,8 @@ struct ItemAlignmentSlowTests {
     let catalogue = SyntheticDataset.generate(users: 200, items: items).catalogue
     let texts = ItemText.tokenIDs(of: catalogue, words: 8, tokenizer: tokenizer)
     let embeddings = try TextEmbedder(model: model, tokenizer: tokenizer).embed(
-      ItemText.texts(of: catalogue, words: 8), pool: pool) { _ in }
+      ItemText.texts(of: catalogue, words: 8), pool: pool
+    ) { _ in }
     let nodes = Matrix(rows: items, columns: 16)
     var random = Philox(seed: 1, purpose: "nodes").sequence()
     for index in 0..<nodes.count { nodes.base[index] = 0.3 * random.normal() }
@@ -65,7 +66,9 @@ struct ItemAlignmentSlowTests {
         hidden: hidden, targets: targets, tokens: tokens, scale: 1, wantsTokenGradient: false, pool: pool)
       return result.losses.reduce(0) { $0 + Double($1) } / Double(targets.count)
     }
-    let (untrained, trained, shuffled) = (try loss(before, shift: 0), try loss(after, shift: 0), try loss(after, shift: 5))
+    let (untrained, trained, shuffled) = (
+      try loss(before, shift: 0), try loss(after, shift: 0), try loss(after, shift: 5)
+    )
     #expect(trained < 0.8 * untrained, "untrained \(untrained), trained \(trained), shuffled \(shuffled)")
     // The same model, instructions and answers; only the texts belong to other items.
     #expect(trained < shuffled - 0.05, "untrained \(untrained), trained \(trained), shuffled \(shuffled)")

@@ -34,7 +34,8 @@ struct FailureTests {
     let folder = try TemporaryFolder()
     try folder.write("config.json", #"{"model_type": "mamba"}"#)
     try Tool.refuse(
-      ["train", "--data", world.data, "--language-model", folder.path, "--out", folder.path + "/b"], saying: ["mamba", "bert"])
+      ["train", "--data", world.data, "--language-model", folder.path, "--out", folder.path + "/b"],
+      saying: ["mamba", "bert"])
     #expect(!FileManager.default.fileExists(atPath: folder.path + "/b"))
   }
 
@@ -60,7 +61,8 @@ struct FailureTests {
   }
 
   @Test(arguments: [
-    ("graph encoder", #"{"graph": {"learningRate": 1e38}}"#), ("item-text alignment", #"{"alignment": {"itemLearningRate": 1e38}}"#),
+    ("graph encoder", #"{"graph": {"learningRate": 1e38}}"#),
+    ("item-text alignment", #"{"alignment": {"itemLearningRate": 1e38}}"#),
     ("user-item alignment", #"{"alignment": {"userLearningRate": 1e38}}"#),
   ])
   func aLossThatIsNoNumberStopsAndKeepsTheOldBundle(stage: String, config: String) throws {
@@ -146,7 +148,8 @@ struct FailureTests {
       watch: { FileManager.default.fileExists(atPath: file) ? SIGKILL : nil })
     try #require(stopped.wasKilled)
     try Tool.refuse(
-      SmallWorld.trainArguments(data: world.data, out: out) + ["--resume", "--seed", "5"], saying: ["another configuration"])
+      SmallWorld.trainArguments(data: world.data, out: out) + ["--resume", "--seed", "5"],
+      saying: ["another configuration"])
     // A checkpoint that was damaged by others is said to be so.
     try Data("{}".utf8).write(to: URL(fileURLWithPath: file))
     try Tool.refuse(SmallWorld.trainArguments(data: world.data, out: out) + ["--resume"], saying: ["graph.safetensors"])

@@ -16,7 +16,9 @@ struct RankingTests {
   @Test func evaluatesBesidePopularityAndTheGraph() throws {
     let world = try SmallWorld.get()
     for split in ["validation", "test"] {
-      let report = try Tool.succeed(["evaluate", "--bundle", world.bundle, "--split", split, "--data", world.data, "--json"]).json
+      let report = try Tool.succeed([
+        "evaluate", "--bundle", world.bundle, "--split", split, "--data", world.data, "--json",
+      ]).json
       #expect((report["users"] as? NSNumber)?.intValue == 60)
       for ranking in ["metrics", "graph", "popularity"] {
         let metrics = try #require(report[ranking] as? [String: Any])
@@ -32,7 +34,8 @@ struct RankingTests {
 
   @Test func recommendsWhatAUserHasNotHad() throws {
     let world = try SmallWorld.get()
-    let found = try items(Tool.succeed(["recommend", "--bundle", world.bundle, "--user", "u3", "--top", "10", "--json"]).json)
+    let found = try items(
+      Tool.succeed(["recommend", "--bundle", world.bundle, "--user", "u3", "--top", "10", "--json"]).json)
     #expect(found.count == 10)
     #expect(Set(found.map(\.id)).count == 10)
     #expect(zip(found, found.dropFirst()).allSatisfy { $0.score >= $1.score })
@@ -44,7 +47,10 @@ struct RankingTests {
     let allowed = [found[4].id, found[2].id]
     let among = try items(
       Tool.succeed(
-        ["recommend", "--bundle", world.bundle, "--user", "u3", "--top", "2", "--allow", allowed.joined(separator: ","), "--json"]
+        [
+          "recommend", "--bundle", world.bundle, "--user", "u3", "--top", "2", "--allow",
+          allowed.joined(separator: ","), "--json",
+        ]
       ).json)
     #expect(among.map(\.id) == [found[2].id, found[4].id])
   }
@@ -84,7 +90,8 @@ struct RankingTests {
     for recipe in ["default", "paper"] {
       let hashes = try [1, 2, 3].map {
         try SmallWorld.train(
-          data: world.data, out: world.folder.path + "/threads-\(recipe)-\($0)", ["--threads", "\($0)", "--recipe", recipe])
+          data: world.data, out: world.folder.path + "/threads-\(recipe)-\($0)",
+          ["--threads", "\($0)", "--recipe", recipe])
       }
       #expect(Set(hashes).count == 1)
       if recipe == "default" { #expect(hashes[0] == world.hash) }
@@ -126,7 +133,8 @@ struct RankingTests {
     try FileManager.default.copyItem(atPath: world.data, toPath: folder.path + "/data")
     // Every fourth item loses its text; then all do.
     let file = folder.path + "/data/items.tsv"
-    let lines = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n", omittingEmptySubsequences: true)
+    let lines = try String(contentsOfFile: file, encoding: .utf8).split(
+      separator: "\n", omittingEmptySubsequences: true)
     for every in [4, 1] {
       let bare = lines.enumerated().map { number, line -> String in
         guard number > 0, number % every == 0 else { return String(line) }

@@ -11,7 +11,9 @@ struct Tool {
     let error: String
 
     var json: [String: Any] { (try? JSONSerialization.jsonObject(with: Data(out.utf8)) as? [String: Any]) ?? [:] }
-    var jsonArray: [[String: Any]] { (try? JSONSerialization.jsonObject(with: Data(out.utf8)) as? [[String: Any]]) ?? [] }
+    var jsonArray: [[String: Any]] {
+      (try? JSONSerialization.jsonObject(with: Data(out.utf8)) as? [[String: Any]]) ?? []
+    }
   }
 
   /// `glta`, in the folder of the running test bundle.

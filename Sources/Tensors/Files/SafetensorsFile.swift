@@ -72,12 +72,14 @@ public struct SafetensorsFile: Sendable {
   public func tensor(_ name: String) throws(GLTAError) -> Tensor {
     guard let entry = entries[name] else {
       throw GLTAError(
-        .invalidFile, "\(path) has no tensor \(name)", hint: "it has " + names.prefix(4).joined(separator: ", ") + ", ...")
+        .invalidFile, "\(path) has no tensor \(name)",
+        hint: "it has " + names.prefix(4).joined(separator: ", ") + ", ...")
     }
     guard let dtype = DType(rawValue: entry.dtype) else {
       throw GLTAError(
         .unsupported,
-        "\(path): \(name) is of dtype \(entry.dtype); supported are " + DType.allCases.map(\.rawValue).joined(separator: ", "))
+        "\(path): \(name) is of dtype \(entry.dtype); supported are "
+          + DType.allCases.map(\.rawValue).joined(separator: ", "))
     }
     return Tensor(storage: storage, byteOffset: entry.byteOffset, dtype: dtype, shape: entry.shape)
   }
@@ -201,7 +203,9 @@ private struct HeaderReader {
     var end = 0
     for (name, range) in ranges {
       guard range.lowerBound >= end else { throw broken("\(name) overlaps the tensor before it") }
-      guard range.lowerBound == end else { throw broken("there is a hole of \(range.lowerBound - end) bytes before \(name)") }
+      guard range.lowerBound == end else {
+        throw broken("there is a hole of \(range.lowerBound - end) bytes before \(name)")
+      }
       end = range.upperBound
     }
     guard end == dataCount else { throw broken("\(dataCount - end) bytes follow the last tensor") }

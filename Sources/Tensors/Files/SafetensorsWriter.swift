@@ -24,7 +24,8 @@ public enum SafetensorsWriter {
       offset += tensor.byteCount
     }
     var header = Array("{\(members.joined(separator: ","))}".utf8)
-    header += [UInt8](repeating: 0x20, count: (Storage.alignment - (8 + header.count) % Storage.alignment) % Storage.alignment)
+    header += [UInt8](
+      repeating: 0x20, count: (Storage.alignment - (8 + header.count) % Storage.alignment) % Storage.alignment)
     let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) }
     try AtomicFile.write(to: path) { (writer) throws(GLTAError) in
       try writer.write(length + header)

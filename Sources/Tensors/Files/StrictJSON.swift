@@ -190,7 +190,9 @@ package enum StrictJSON {
       if current == UInt8(ascii: "-") { at += 1 }
       let integerStart = at
       try skipDigits()
-      if bytes[integerStart] == UInt8(ascii: "0"), at > integerStart + 1 { throw failure("a number with a leading zero") }
+      if bytes[integerStart] == UInt8(ascii: "0"), at > integerStart + 1 {
+        throw failure("a number with a leading zero")
+      }
       if current == UInt8(ascii: ".") {
         at += 1
         try skipDigits()

@@ -2,7 +2,9 @@
 public enum Accumulate {
   /// y += x.
   public static func add(_ count: Int, _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>) {
-    forEachVector(to: count) { offset, lanes in store8(y + offset, load8(y + offset, lanes) + load8(x + offset, lanes), lanes) }
+    forEachVector(to: count) { offset, lanes in
+      store8(y + offset, load8(y + offset, lanes) + load8(x + offset, lanes), lanes)
+    }
   }
 
   /// y += scale * x.

@@ -35,8 +35,9 @@ public enum Product {
   }
 
   /// The same for a whole matrix, its rows shared out over `pool`.
-  public static func multiply(_ a: Matrix, _ b: PackedMatrix, into c: Matrix, accumulate: Bool = false, pool: ThreadPool)
-  {
+  public static func multiply(
+    _ a: Matrix, _ b: PackedMatrix, into c: Matrix, accumulate: Bool = false, pool: ThreadPool
+  ) {
     precondition(a.columns == b.depth && c.columns == b.columns && a.rows == c.rows)
     let scratch = Matrix(rows: pool.threads, columns: scratchCount)
     pool.forEach((a.rows + blockRows - 1) / blockRows) { block, worker in

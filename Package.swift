@@ -45,9 +45,10 @@ let package = Package(
     // SHA-256. ZeroMQ needs libsodium anyway; swift-crypto would add three minutes of BoringSSL to every clean build.
     .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
     .target(name: "CProcessor"),
+    .target(name: "CLinux"),
 
     // The libraries, in the order in which they may import one another.
-    library("Tensors", ["COpenBLAS", "CProcessor", "CSodium"]),
+    library("Tensors", ["CLinux", "COpenBLAS", "CProcessor", "CSodium"]),
     library("Interactions", ["Tensors", "CZlib"]),
     library("LanguageModels", ["Tensors"]),
     library("RankingEvaluation", ["Tensors", "Interactions"]),

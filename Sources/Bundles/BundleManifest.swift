@@ -8,7 +8,6 @@ public struct BundleManifest: Sendable, Codable, Equatable {
 
   /// Where the data came from.
   public struct Data: Sendable, Codable, Equatable {
-    public var name: String
     /// SHA-256 of the data set in its canonical form.
     public var hash: String
     public var users: Int
@@ -17,8 +16,7 @@ public struct BundleManifest: Sendable, Codable, Equatable {
     /// How it was split, in words: "random 80/10/10, seed 42".
     public var split: String
 
-    public init(name: String, hash: String, users: Int, items: Int, interactions: Int, split: String) {
-      self.name = name
+    public init(hash: String, users: Int, items: Int, interactions: Int, split: String) {
       self.hash = hash
       self.users = users
       self.items = items

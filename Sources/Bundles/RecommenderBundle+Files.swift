@@ -16,15 +16,16 @@ import TokenAlignment
 //     text.safetensors          items f32[I,D]
 //     alignment.safetensors     item_projector.*, user_projector.*, head.*, item_tokens f32[I,D]
 //     content-hash              SHA-256 of all of the above
-//     language-model.json       {"path": ...}: where the language model lay; not hashed
+//     origin.json               {"data": ..., "languageModel": ...}: what the data was called and where the language
+//                               model lay; not hashed
 //     language-model/           the language model itself, where it was copied; not hashed here but by the manifest
 
 extension RecommenderBundle {
   static let hashFile = "content-hash"
-  static let locationFile = "language-model.json"
+  static let originFile = "origin.json"
   /// Where a copied language model lies within a bundle.
   public static let copiedModelFolder = "language-model"
-  private static var unhashed: Set<String> { [hashFile, locationFile, copiedModelFolder] }
+  private static var unhashed: Set<String> { [hashFile, originFile, copiedModelFolder] }
 
   // MARK: Saving
 
@@ -40,11 +41,13 @@ extension RecommenderBundle {
     to path: String, languageModelPath: String, copyingLanguageModel: Bool = false
   ) throws(GLTAError) -> String {
     var hash = ""
-    try AtomicDirectory.replace(at: path) { (folder) throws(GLTAError) in
+    try AtomicDirectory.replace(at: path, what: "a bundle", isOurs: RecommenderBundle.isBundle) {
+      (folder) throws(GLTAError) in
       try writeFiles(to: folder)
       hash = try ContentHash.ofDirectory(folder, excluding: RecommenderBundle.unhashed)
       try AtomicFile.write(bytes: Array((hash + "\n").utf8), to: folder + "/" + RecommenderBundle.hashFile)
-      try RecommenderBundle.writeJSON(["path": languageModelPath], to: folder + "/" + RecommenderBundle.locationFile)
+      try RecommenderBundle.writeJSON(
+        Origin(data: dataName, languageModel: languageModelPath), to: folder + "/" + RecommenderBundle.originFile)
       if copyingLanguageModel {
         try LanguageModelFiles.copy(from: languageModelPath, to: folder + "/" + RecommenderBundle.copiedModelFolder)
       }
@@ -101,7 +104,6 @@ extension RecommenderBundle {
   ///
   /// - Throws: `GLTAError.invalidFile` for what is damaged or incomplete, `.mismatch` for another version.
   public static func load(from path: String) throws(GLTAError) -> RecommenderBundle {
-    AtomicDirectory.recover(path)
     guard FileManager.default.fileExists(atPath: path + "/manifest.json") else {
       throw GLTAError(
         .inputOutput, "\(path) is not a bundle: it has no manifest.json", hint: "`glta train --out \(path)` makes one")
@@ -121,7 +123,23 @@ extension RecommenderBundle {
         "\(path) is of format \(manifest.format) \(manifest.version); this program reads glta-bundle \(BundleManifest.currentVersion)"
       )
     }
-    return try BundleReader(path: path, manifest: manifest).read()
+    var bundle = try BundleReader(path: path, manifest: manifest).read()
+    bundle.dataName = try origin(of: path).data
+    return bundle
+  }
+
+  /// Whether the directory at `path` is a bundle, of whatever version, whole or damaged.
+  public static func isBundle(_ path: String) -> Bool {
+    guard let hash = try? contentHash(of: path) else { return false }
+    return hash.utf8.count == 64 && hash.allSatisfy(\.isHexDigit)
+      && FileManager.default.fileExists(atPath: path + "/manifest.json")
+  }
+
+  /// Makes sure that a bundle can be saved at `path` without anything of somebody else's being lost.
+  ///
+  /// - Throws: `GLTAError.inputOutput` where a file, or a directory that is no bundle, stands there.
+  public static func requireWritable(_ path: String) throws(GLTAError) {
+    try AtomicDirectory.requireReplaceable(path, what: "a bundle", isOurs: isBundle)
   }
 
   /// The content hash that a bundle was saved with.
@@ -136,12 +154,10 @@ extension RecommenderBundle {
   public static func languageModelPath(of path: String) throws(GLTAError) -> String {
     let copied = path + "/" + copiedModelFolder
     if FileManager.default.fileExists(atPath: copied) { return copied }
-    let location: [String: String] = try readJSON(path + "/" + locationFile)
-    guard let found = location["path"] else {
-      throw GLTAError(.invalidFile, "\(path)/\(locationFile) names no path", hint: "give --language-model DIR")
-    }
-    return found
+    return try origin(of: path).languageModel
   }
+
+  private static func origin(of path: String) throws(GLTAError) -> Origin { try readJSON(path + "/" + originFile) }
 
   static func readJSON<Value: Decodable>(_ path: String) throws(GLTAError) -> Value {
     let data: Data
@@ -152,6 +168,12 @@ extension RecommenderBundle {
       return try JSONDecoder().decode(Value.self, from: data)
     } catch { throw GLTAError(.invalidFile, "\(path) does not hold what was expected: \(error)") }
   }
+}
+
+/// `origin.json`.
+private struct Origin: Codable {
+  var data: String
+  var languageModel: String
 }
 
 /// `tags.json`.

@@ -8,6 +8,8 @@ public import TokenAlignment
 /// On disk it is a directory of JSON and safetensors files that Python reads without us (`RecommenderBundle+Files.swift`).
 public struct RecommenderBundle: Sendable {
   public var manifest: BundleManifest
+  /// What the data set was called where it was read. A name says nothing of the content and is not hashed.
+  public var dataName = ""
   /// External user ids by dense index.
   public var userIDs: [String]
   public var catalogue: ItemCatalogue

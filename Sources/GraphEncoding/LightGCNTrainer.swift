@@ -64,8 +64,8 @@ public struct LightGCNTrainer {
     while progress.epoch < options.epochs && !progress.isFinished {
       let goesOn = try trainEpoch(&progress, sampler, &parameters, memory, report)
       if progress.epoch % options.evaluateEvery == 0 || progress.epoch == options.epochs {
-        let metric = validationNDCG(parameters["layer0"], memory)
-        if metric > progress.bestMetric ?? -.infinity {
+        let metric = validationNDCG(parameters["layer0"])
+        if metric.map({ $0 > progress.bestMetric ?? -.infinity }) ?? true {
           (progress.bestMetric, progress.looksSinceBest) = (metric, 0)
           best = parameters["layer0"].copy()
         } else {
@@ -78,7 +78,7 @@ public struct LightGCNTrainer {
       try checkpoint(
         GraphEncoderState(
           progress: progress, matrices: parameters.state.matrices + [(name: "best.layer0", value: best)]))
-      if !goesOn { throw GLTAError(.interrupted, "\(Self.stage) stopped after epoch \(progress.epoch)") }
+      if !goesOn { throw .stopped(Self.stage, after: "epoch \(progress.epoch)") }
     }
     return encoder.embeddings(best, pool: pool)
   }
@@ -121,9 +121,7 @@ public struct LightGCNTrainer {
       let batch = Array(triples[step * size..<min(triples.count, (step + 1) * size)])
       let loss = trainStep(batch, &parameters, memory)
       guard loss.isFinite else {
-        throw GLTAError(
-          .diverged, "\(Self.stage): the loss is \(loss) at epoch \(progress.epoch + 1), step \(step + 1)",
-          hint: "the last checkpoint is kept; lower graph.learningRate in --config")
+        throw .diverged(Self.stage, "the loss is \(loss)", epoch: progress.epoch + 1, step: step + 1)
       }
       total += Double(loss)
       goesOn =
@@ -133,6 +131,9 @@ public struct LightGCNTrainer {
             loss: Float(total / Double(step + 1)), validation: progress.bestMetric)) && goesOn
     }
     progress.epoch += 1
+    guard parameters.isFinite else {
+      throw .diverged(Self.stage, "an embedding is no finite number", epoch: progress.epoch, step: steps)
+    }
     progress.steps = parameters.state.steps
     return goesOn
   }
@@ -152,8 +153,10 @@ public struct LightGCNTrainer {
     return norm.isFinite ? loss : .nan
   }
 
-  private func validationNDCG(_ layer0: Matrix, _ memory: StepMemory) -> Double {
+  /// Nil where no user has a validation item: then the last epoch is kept.
+  private func validationNDCG(_ layer0: Matrix) -> Double? {
     let users = (0..<split.validation.rows).filter { split.validation.degree($0) > 0 }
+    guard !users.isEmpty else { return nil }
     let embeddings = encoder.embeddings(layer0, pool: pool)
     let rankings = embeddings.rank(users: users, excluding: [split.train], pool: pool)
     return MetricReport(users: users, rankings: rankings, relevant: split.validation)["ndcg@10"]

@@ -18,6 +18,9 @@ public struct BERTConfiguration: Sendable, Equatable {
   public let typeVocabularySize: Int
   public let normEpsilon: Float
 
+  /// A text needs room for its two special tokens and something between them.
+  static let fewestPositions = 8
+
   /// Reads and checks a configuration.
   ///
   /// - Throws: `GLTAError.unsupported` for another class of model or a setting that is not implemented, naming it;
@@ -30,7 +33,7 @@ public struct BERTConfiguration: Sendable, Equatable {
     layerCount = try document.extent("num_hidden_layers", upTo: 1 << 12)
     headCount = try document.extent("num_attention_heads")
     intermediateSize = try document.extent("intermediate_size")
-    maximumPositions = try document.extent("max_position_embeddings")
+    maximumPositions = try document.extent("max_position_embeddings", from: BERTConfiguration.fewestPositions)
     typeVocabularySize = try document.extent("type_vocab_size", default: 2)
     normEpsilon = try document.normEpsilon()
     activation = try document.activation()
@@ -75,13 +78,15 @@ private struct ConfigurationDocument {
   }
 
   /// A size. Bounds are far above any real model and keep products of sizes clear of overflow.
-  func extent(_ name: String, upTo bound: Int = 1 << 20, default fallback: Int? = nil) throws(GLTAError) -> Int {
+  func extent(_ name: String, from least: Int = 1, upTo bound: Int = 1 << 20, default fallback: Int? = nil)
+    throws(GLTAError) -> Int
+  {
     guard let value = json[name] else {
       if let fallback { return fallback }
       throw invalid("\(name) is missing")
     }
-    guard let extent = value.unsigned, extent > 0, extent <= bound else {
-      throw invalid("\(name) is \(value.summary), expected a whole number from 1 to \(bound)")
+    guard let extent = value.unsigned, extent >= least, extent <= bound else {
+      throw invalid("\(name) is \(value.summary), expected a whole number from \(least) to \(bound)")
     }
     return extent
   }

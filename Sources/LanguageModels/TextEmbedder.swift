@@ -15,9 +15,10 @@ public struct TextEmbedder: Sendable {
   ///
   /// - Parameters:
   ///   - maximumTokens: the tokens of a text that are read.
-  ///   - progress: called now and then with the texts done; from any thread, one call at a time is not promised.
+  ///   - progress: called between blocks of texts with the number done; returning false stops.
+  /// - Throws: `GLTAError.interrupted` where `progress` asked for it.
   public func embed(
-    _ texts: [String], maximumTokens: Int = 64, pool: ThreadPool, progress: (Int) -> Void = { _ in }
+    _ texts: [String], maximumTokens: Int = 64, pool: ThreadPool, progress: (Int) -> Bool = { _ in true }
   ) throws(GLTAError) -> Matrix {
     let result = Matrix(rows: texts.count, columns: model.hiddenSize)
     let passes = (0..<pool.threads).map { _ in BERTPass(model: model, pool: pool) }
@@ -36,7 +37,7 @@ public struct TextEmbedder: Sendable {
         } catch { failures.record(error, at: start + index) }
       }
       try failures.rethrow()
-      progress(end)
+      guard progress(end) else { throw .stopped("reading texts", after: "\(end) of \(texts.count)") }
     }
     return result
   }

@@ -40,12 +40,17 @@ public struct BundleEvaluator: Sendable {
   /// - Throws: what the stages throw.
   public func evaluate(
     _ part: SplitPart, mode: PredictionMode = .slots, candidates: Int? = nil,
-    progress: (TrainingProgress) -> Void = { _ in }
+    progress: ProgressHandler = { _ in true }
   ) throws(GLTAError) -> EvaluationReport {
     let split = recommender.bundle.split
     let relevant = part == .test ? split.test : split.validation
     let excluded = part == .test ? [split.train, split.validation] : [split.train]
     let users = (0..<relevant.rows).filter { relevant.degree($0) > 0 }
+    guard !users.isEmpty else {
+      throw GLTAError(
+        .invalidArgument, "no user has an item in the \(part) split; there is nothing to evaluate",
+        hint: "users need enough items for the split that the bundle was trained with")
+    }
     let rankings = try rank(users, part, mode: mode, candidates: candidates) { done in
       progress(
         TrainingProgress(stage: "ranking", epoch: 1, epochs: 1, step: done, steps: users.count, loss: .nan))
@@ -59,14 +64,15 @@ public struct BundleEvaluator: Sendable {
       popularity: MetricReport(users: users, rankings: popularity, relevant: relevant).metrics)
   }
 
-  /// NDCG@10 on the validation items of some users.
-  public func validationNDCG(users: [Int]) throws(GLTAError) -> Double {
-    let rankings = try rank(users, .validation, mode: .slots, candidates: nil) { _ in }
+  /// NDCG@10 on the validation items of some users; nil for none.
+  public func validationNDCG(users: [Int]) throws(GLTAError) -> Double? {
+    guard !users.isEmpty else { return nil }
+    let rankings = try rank(users, .validation, mode: .slots, candidates: nil) { _ in true }
     return MetricReport(users: users, rankings: rankings, relevant: recommender.bundle.split.validation)["ndcg@10"]
   }
 
   private func rank(
-    _ users: [Int], _ part: SplitPart, mode: PredictionMode, candidates: Int?, progress: (Int) -> Void
+    _ users: [Int], _ part: SplitPart, mode: PredictionMode, candidates: Int?, progress: (Int) -> Bool
   ) throws(GLTAError) -> [[Int32]] {
     let split = recommender.bundle.split
     let items = recommender.bundle.catalogue.count

@@ -65,8 +65,9 @@ public struct GraphEncoderStage: Sendable {
   private func terms(of subject: RankingRequest.Subject, items: [Int32], view: UserView) -> PriorTerms {
     let user: Matrix
     switch subject {
-    case .user(let index): user = bundle.graph.users.slice(index..<index + 1)
-    case .items: user = Matrix(view.vector, rows: 1, columns: view.vector.count)
+    // Nobody's layer 0 has learned anything without a training item: such a user is somebody new, without any.
+    case .user(let index) where !items.isEmpty: user = bundle.graph.users.slice(index..<index + 1)
+    case .user, .items: user = Matrix(view.vector, rows: 1, columns: view.vector.count)
     }
     var graph = graphItems.scores(user).elements
     PriorTerms.normalize(&graph)

@@ -39,10 +39,10 @@ public struct Recommender: Sendable {
 
   /// The rankings of many requests, shared out over the pool; each has the bits that it has alone.
   ///
-  /// - Parameter progress: called with the requests that are done.
+  /// - Parameter progress: called with the requests that are done; returning false stops.
   /// - Throws: the error of the first request, in their order, that failed.
   public func rank(
-    _ requests: [RankingRequest], pool: ThreadPool, progress: (Int) -> Void = { _ in }
+    _ requests: [RankingRequest], pool: ThreadPool, progress: (Int) -> Bool = { _ in true }
   ) throws(GLTAError) -> [[RankedItem]] {
     let passes = (0..<pool.threads).map { _ in ranker.makePass(pool: pool) }
     var results = [[RankedItem]](repeating: [], count: requests.count)
@@ -58,7 +58,7 @@ public struct Recommender: Sendable {
         }
       }
       try failures.rethrow()
-      progress(end)
+      guard progress(end) else { throw .stopped("ranking", after: "\(end) of \(requests.count)") }
     }
     return results
   }

@@ -43,6 +43,19 @@ public struct GLTAError: Error, Sendable, Equatable, CustomStringConvertible {
     self.hint = hint
   }
 
+  /// The error of work that was asked to stop.
+  package static func stopped(_ stage: String, after done: String) -> GLTAError {
+    GLTAError(.interrupted, "\(stage) stopped after \(done)", hint: "the same command with --resume goes on from there")
+  }
+
+  /// The error of training that has left the numbers behind; `what` is the first that was seen not to be one.
+  package static func diverged(_ stage: String, _ what: String, epoch: Int, step: Int) -> GLTAError {
+    GLTAError(
+      .diverged, "\(stage): \(what) at epoch \(epoch), step \(step)",
+      hint: "the last good checkpoint is kept; lower the stage's learning rate in --config and go on with --resume: "
+        + "stages before it are taken up, this one starts anew")
+  }
+
   public var description: String { hint.map { "\(message)\nhint: \($0)" } ?? message }
 }
 

@@ -60,12 +60,15 @@ public struct AlignmentContext {
     self.checkpoint = checkpoint
   }
 
+  /// Checks what an epoch has learned, before it is validated or saved.
+  func requireFinite(_ parameters: ParameterGroup, stage: String, epoch: Int, step: Int) throws(GLTAError) {
+    guard parameters.isFinite else {
+      throw .diverged(stage, "a parameter is no finite number", epoch: epoch, step: step)
+    }
+  }
+
   /// Checks a step's numbers; what was saved before stays.
   func requireFinite(_ value: Float, _ what: String, stage: String, epoch: Int, step: Int) throws(GLTAError) {
-    guard value.isFinite else {
-      throw GLTAError(
-        .diverged, "\(stage): the \(what) is \(value) at epoch \(epoch), step \(step)",
-        hint: "the checkpoint of the epoch before is kept; lower the stage's learning rate and use --resume")
-    }
+    guard value.isFinite else { throw .diverged(stage, "the \(what) is \(value)", epoch: epoch, step: step) }
   }
 }

@@ -39,6 +39,15 @@ public struct InstructionTemplate: Sendable, Equatable {
     self.source = source
   }
 
+  /// Makes sure of places without which a stage has nothing to learn from.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` naming the one that is missing.
+  package func require(_ places: [Place], for stage: String) throws(GLTAError) {
+    for place in places where !segments.contains(.place(place)) {
+      throw GLTAError(.invalidArgument, "the instruction template of \(stage) needs {\(place.rawValue)}: \"\(source)\"")
+    }
+  }
+
   /// Instruction (a) of the paper: put the descriptions in the order of the item tokens.
   public static let itemAlignment = builtIn(PackageResources.item_alignment_txt)
   /// Instruction (b) of the paper: select the items that the user interacts with.

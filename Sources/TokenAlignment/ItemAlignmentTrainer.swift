@@ -57,7 +57,7 @@ public struct ItemAlignmentTrainer {
       progress.steps = parameters.state.steps
       progress.isFinished = progress.epoch == context.options.itemEpochs
       try context.checkpoint(AlignmentState(progress: progress, matrices: parameters.state.matrices))
-      if !goesOn { throw GLTAError(.interrupted, "\(Self.stage) stopped after epoch \(progress.epoch)") }
+      if !goesOn { throw .stopped(Self.stage, after: "epoch \(progress.epoch)") }
     }
     return model
   }
@@ -80,6 +80,7 @@ public struct ItemAlignmentTrainer {
             stage: Self.stage, epoch: epoch + 1, epochs: options.itemEpochs, step: step + 1, steps: steps,
             loss: Float(total / Double(step + 1)))) && goesOn
     }
+    try context.requireFinite(parameters, stage: Self.stage, epoch: epoch + 1, step: steps)
     return goesOn
   }
 

@@ -15,12 +15,13 @@ public struct UserAlignmentTrainer {
   private let batch: InstructionBatch
   private let writer: UserInstructionWriter
   private let parts: VisibleParts
-  private let validate: (AlignmentModel) throws(GLTAError) -> Double
+  private let validate: (AlignmentModel) throws(GLTAError) -> Double?
 
-  /// - Parameter validate: NDCG@10 of a model on the users that early stopping looks at.
+  /// - Parameter validate: NDCG@10 of a model on the users that early stopping looks at; nil where there are none, and
+  ///   then the last epoch is kept.
   public init(
     context: AlignmentContext, model: BERTModel, graph: GraphEmbeddings, writer: UserInstructionWriter,
-    parts: VisibleParts, validate: @escaping (AlignmentModel) throws(GLTAError) -> Double
+    parts: VisibleParts, validate: @escaping (AlignmentModel) throws(GLTAError) -> Double?
   ) {
     self.context = context
     self.model = model
@@ -53,7 +54,7 @@ public struct UserAlignmentTrainer {
     while progress.epoch < context.options.userEpochs && !progress.isFinished {
       let goesOn = try trainEpoch(&progress, model, itemTokens, &parameters)
       let metric = try validate(model)
-      if metric > progress.bestMetric ?? -.infinity {
+      if metric.map({ $0 > progress.bestMetric ?? -.infinity }) ?? true {
         (progress.bestMetric, progress.bestEpoch) = (metric, progress.epoch)
         best = model.copy()
       }
@@ -63,7 +64,7 @@ public struct UserAlignmentTrainer {
       let bestMatrices = named(best).map { (name: "best." + $0.name, value: $0.value) }
       try context.checkpoint(
         AlignmentState(progress: progress, matrices: parameters.state.matrices + bestMatrices))
-      if !goesOn { throw GLTAError(.interrupted, "\(Self.stage) stopped after epoch \(progress.epoch)") }
+      if !goesOn { throw .stopped(Self.stage, after: "epoch \(progress.epoch)") }
     }
     return best
   }
@@ -98,6 +99,7 @@ public struct UserAlignmentTrainer {
             loss: Float(total / Double(step + 1)), validation: progress.bestMetric)) && goesOn
     }
     progress.epoch += 1
+    try context.requireFinite(parameters, stage: Self.stage, epoch: progress.epoch, step: steps)
     progress.steps = parameters.state.steps
     return goesOn
   }

@@ -19,7 +19,7 @@ public enum DataHash {
     guard of(dataset) != expected.hash else { return }
     throw GLTAError(
       .mismatch,
-      "the bundle was made from another data set, \(expected.name) (\(expected.users) users, \(expected.items) items, "
+      "the bundle was made from another data set, \(bundle.dataName) (\(expected.users) users, \(expected.items) items, "
         + "\(expected.interactions) interactions), than \(path) (\(dataset.userIDs.count) users, "
         + "\(dataset.catalogue.count) items, \(dataset.interactions.count) interactions)",
       hint: "give the data set and filters of its training, or train a bundle for this one")

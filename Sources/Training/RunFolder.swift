@@ -5,75 +5,84 @@ import TokenAlignment
 
 /// The checkpoints of one training run, in a folder beside the bundle that it will become.
 ///
-/// `fingerprint.json` says what the run computes: configuration, data and language model. A run resumes only from a
-/// folder with its own fingerprint. Every file is written under a temporary name and renamed, so a kill at any moment
-/// leaves the checkpoint before.
+/// `fingerprint.json` says what each stage computes: a digest of its settings and of all that it builds on. A run takes
+/// up the checkpoints of the stages that it shares with the one that left them; a stage whose settings changed, and all
+/// after it, start anew. Every file is written under a temporary name and renamed, so a kill at any moment leaves the
+/// checkpoint before. A lock keeps two runs out of one folder.
 struct RunFolder {
-  /// What a run computes.
-  struct Fingerprint: Codable, Equatable {
-    var configuration: TrainingConfiguration
-    var dataHash: String
-    var languageModelHash: String
-  }
-
   let path: String
+  /// Stages whose checkpoints were dropped, since their settings are no longer those that left them.
+  let restarted: [TrainingStage]
+  /// Whether checkpoints of an earlier run were set aside.
+  let setAside: Bool
+  private let lock: FileLock
 
   /// The folder of a run that will write `bundle`.
-  static func path(forBundle bundle: String) -> String {
-    (bundle.hasSuffix("/") ? String(bundle.dropLast()) : bundle) + ".run"
-  }
+  static func path(forBundle bundle: String) -> String { AtomicDirectory.normalized(bundle) + ".run" }
 
-  /// Opens the folder of a run; an old one is taken up with `resume` and emptied without.
+  /// Where the checkpoints of an earlier run go that is not resumed.
+  private static func asidePath(forBundle bundle: String) -> String { path(forBundle: bundle) + ".old" }
+
+  /// Opens the folder of a run. With `resume`, checkpoints that are there are taken up; without, they step aside, in case
+  /// that the flag was forgotten.
   ///
-  /// - Throws: `GLTAError.mismatch` where `resume` meets another run's folder, with what differs.
-  init(forBundle bundle: String, fingerprint: Fingerprint, resume: Bool) throws(GLTAError) {
+  /// - Throws: `GLTAError.mismatch` where `resume` meets a run that shares no stage with this one, `.inputOutput` where
+  ///   another process trains there or the folder is not one of ours.
+  init(forBundle bundle: String, fingerprint: RunFingerprint, resume: Bool) throws(GLTAError) {
     path = RunFolder.path(forBundle: bundle)
-    let file = path + "/fingerprint.json"
     let manager = FileManager.default
-    if resume, manager.fileExists(atPath: file) {
-      let found = try RunFolder.readFingerprint(file)
-      try RunFolder.require(found, equals: fingerprint, at: path)
-      return
+    try AtomicDirectory.requireReplaceable(path, what: "a folder of checkpoints", isOurs: RunFolder.isOurs)
+    let found = try RunFolder.readFingerprint(path)
+    if found != nil {
+      // Fails where another process holds it.
+      _ = try FileLock(path: path + "/lock")
     }
+    var restarted: [TrainingStage] = []
+    var setAside = false
     do {
-      if manager.fileExists(atPath: path) { try manager.removeItem(atPath: path) }
+      if let found, resume {
+        restarted = try fingerprint.stagesToRestart(after: found, at: path)
+      } else if found != nil {
+        let aside = RunFolder.asidePath(forBundle: bundle)
+        if manager.fileExists(atPath: aside), RunFolder.isOurs(aside) { try manager.removeItem(atPath: aside) }
+        try manager.moveItem(atPath: path, toPath: aside)
+        setAside = true
+      }
       try manager.createDirectory(atPath: path, withIntermediateDirectories: true)
+      lock = try FileLock(path: path + "/lock")
+      for stage in restarted { try? manager.removeItem(atPath: "\(path)/\(stage.rawValue).safetensors") }
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-      try AtomicFile.write(bytes: Array(try encoder.encode(fingerprint)), to: file)
+      try AtomicFile.write(bytes: Array(try encoder.encode(fingerprint)), to: path + "/" + RunFolder.fingerprintFile)
     } catch let error as GLTAError {
       throw error
     } catch { throw GLTAError(.inputOutput, "cannot make \(path): \(error.localizedDescription)") }
+    self.restarted = restarted
+    self.setAside = setAside
   }
 
-  private static func readFingerprint(_ file: String) throws(GLTAError) -> Fingerprint {
+  private static let fingerprintFile = "fingerprint.json"
+
+  private static func isOurs(_ path: String) -> Bool {
+    FileManager.default.fileExists(atPath: path + "/" + fingerprintFile)
+  }
+
+  private static func readFingerprint(_ path: String) throws(GLTAError) -> RunFingerprint? {
+    let file = path + "/" + fingerprintFile
+    guard FileManager.default.fileExists(atPath: file) else { return nil }
     do {
-      return try JSONDecoder().decode(Fingerprint.self, from: Data(contentsOf: URL(fileURLWithPath: file)))
+      return try JSONDecoder().decode(RunFingerprint.self, from: Data(contentsOf: URL(fileURLWithPath: file)))
     } catch {
-      throw GLTAError(
-        .invalidFile, "\(file) cannot be read: \(error.localizedDescription)", hint: "train again without --resume")
+      throw GLTAError(.invalidFile, "\(file) cannot be read: \(error.localizedDescription)", hint: "remove \(path)")
     }
   }
 
-  private static func require(
-    _ found: Fingerprint, equals expected: Fingerprint, at path: String
-  ) throws(GLTAError) {
-    guard found != expected else { return }
-    let difference =
-      if found.dataHash != expected.dataHash {
-        "another data set"
-      } else if found.languageModelHash != expected.languageModelHash {
-        "another language model"
-      } else {
-        "another configuration (recipe, seed, split, --without or --config)"
-      }
-    throw GLTAError(
-      .mismatch, "\(path) holds the checkpoints of a run with \(difference)",
-      hint: "give that run's arguments, another --out, or leave out --resume to start anew")
+  /// Removes the folder, and what an earlier run left aside: the bundle is whole.
+  func remove(forBundle bundle: String) {
+    try? FileManager.default.removeItem(atPath: path)
+    let aside = RunFolder.asidePath(forBundle: bundle)
+    if RunFolder.isOurs(aside) { try? FileManager.default.removeItem(atPath: aside) }
   }
-
-  /// Removes the folder: the bundle is whole.
-  func remove() { try? FileManager.default.removeItem(atPath: path) }
 
   // MARK: Checkpoints of matrices and a little JSON
 

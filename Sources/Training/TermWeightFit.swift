@@ -13,7 +13,7 @@ import TokenAlignment
 /// that a small validation set does not hand weights to noise.
 struct TermWeightFit {
   /// Weights tried for a term. Prior terms have variance 1; the logits' weights are divided by their own deviation.
-  static let grid: [Float] = [0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1, 1.5]
+  static let grid: [Float] = [0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1, 1.5, 2, 3]
   /// Floats of terms and logits that the fit may hold: users are left out beyond.
   static let maximumFloats = 1 << 28
 
@@ -32,7 +32,7 @@ struct TermWeightFit {
 
   /// - Parameter users: validation users that nothing else was decided on.
   init(
-    recommender: Recommender, users: [Int], pool: ThreadPool, progress: (Int) -> Void
+    recommender: Recommender, users: [Int], pool: ThreadPool, progress: (Int) -> Bool
   ) throws(GLTAError) {
     let bundle = recommender.bundle
     let items = bundle.catalogue.count
@@ -52,7 +52,7 @@ struct TermWeightFit {
         }
       }
       try failures.rethrow()
-      progress(end)
+      guard progress(end) else { throw .stopped("the fit of weights", after: "\(end) of \(users.count) users") }
     }
     self.cases = cases.compactMap { $0 }
     self.pool = pool
@@ -140,8 +140,10 @@ struct TermWeightFit {
   /// Whether the mean difference exceeds its standard error.
   private func improves(_ new: [Double], over old: [Double]) -> Bool {
     let differences = zip(new, old).map { $0 - $1 }
+    guard differences.count > 1 else { return false }
     let average = mean(differences)
-    let variance = mean(differences.map { ($0 - average) * ($0 - average) })
-    return average > (variance / Double(max(1, differences.count))).squareRoot()
+    let squares = differences.reduce(0) { $0 + ($1 - average) * ($1 - average) }
+    let variance = squares / Double(differences.count - 1)
+    return average > (variance / Double(differences.count)).squareRoot()
   }
 }

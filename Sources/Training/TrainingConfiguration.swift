@@ -31,18 +31,61 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
     userTemplate = InstructionTemplate.userAlignment.source
   }
 
-  /// The configuration with the values of a JSON object laid over it: `{"alignment": {"slots": 5}, "graph": {...}}`.
+  /// What a command line says; nil and empty leave the word to the file.
+  public struct Choices: Sendable {
+    public var recipe: Recipe?
+    public var without: [Ablation]
+    public var seed: UInt64?
+    /// Given the seed.
+    public var splitMethod: (@Sendable (UInt64) -> SplitMethod)?
+
+    public init(
+      recipe: Recipe? = nil, without: [Ablation] = [], seed: UInt64? = nil,
+      splitMethod: (@Sendable (UInt64) -> SplitMethod)? = nil
+    ) {
+      self.recipe = recipe
+      self.without = without
+      self.seed = seed
+      self.splitMethod = splitMethod
+    }
+  }
+
+  /// A recipe with the values of a JSON object laid over it, `{"alignment": {"slots": 5}, "graph": {...}}`, as far as the
+  /// command line leaves them open.
+  ///
+  /// What `without` names is left out whatever the object says of it.
   ///
   /// - Throws: `GLTAError.invalidArgument` for a key that does not exist or a value of another type.
-  public func overridden(byJSON data: Data, source: String) throws(GLTAError) -> TrainingConfiguration {
+  public init(_ choices: Choices, overriddenByJSON data: Data? = nil, source: String = "") throws(GLTAError) {
+    guard let data else {
+      let seed = choices.seed ?? 42
+      self.init(
+        recipe: choices.recipe ?? .default, without: choices.without, seed: seed,
+        splitMethod: choices.splitMethod?(seed))
+      return
+    }
     do {
-      let encoded = try JSONSerialization.jsonObject(with: JSONEncoder().encode(self))
+      let head = try JSONDecoder().decode(Head.self, from: data)
+      let seed = choices.seed ?? head.seed ?? 42
+      let base = TrainingConfiguration(
+        recipe: choices.recipe ?? head.recipe ?? .default,
+        without: choices.without.isEmpty ? head.without ?? [] : choices.without, seed: seed,
+        splitMethod: choices.splitMethod?(seed) ?? (choices.seed == nil ? head.splitMethod : nil))
+      let encoded = try JSONSerialization.jsonObject(with: JSONEncoder().encode(base))
       let overrides = try JSONSerialization.jsonObject(with: data)
-      let merged = try merge(overrides, into: encoded, path: "", source: source)
-      return try JSONDecoder().decode(
+      let merged = try TrainingConfiguration.merge(overrides, into: encoded, path: "", source: source)
+      self = try JSONDecoder().decode(
         TrainingConfiguration.self, from: JSONSerialization.data(withJSONObject: merged))
+      (recipe, without, self.seed, splitMethod) = (base.recipe, base.without, base.seed, base.splitMethod)
+      for ablation in without { ablation.apply(to: &alignment) }
     } catch let error as GLTAError {
       throw error
+    } catch DecodingError.typeMismatch(_, let context), DecodingError.dataCorrupted(let context) {
+      let key = context.codingPath.map(\.stringValue).joined(separator: ".")
+      throw GLTAError(
+        .invalidArgument,
+        "\(source) is not a configuration: \(key.isEmpty ? "" : key + ": ")\(context.debugDescription)",
+        hint: "`glta train --print-config` prints one with every key")
     } catch {
       throw GLTAError(
         .invalidArgument, "\(source) is not a configuration: \(error)",
@@ -50,7 +93,15 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
     }
   }
 
-  private func merge(_ new: Any, into old: Any, path: String, source: String) throws -> Any {
+  /// The choices that decide what the rest of a file is laid over.
+  private struct Head: Decodable {
+    var recipe: Recipe?
+    var without: [Ablation]?
+    var seed: UInt64?
+    var splitMethod: SplitMethod?
+  }
+
+  private static func merge(_ new: Any, into old: Any, path: String, source: String) throws -> Any {
     guard let new = new as? [String: Any], var old = old as? [String: Any] else { return new }
     for (key, value) in new {
       let inner = path.isEmpty ? key : path + "." + key
@@ -79,8 +130,8 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
   ///
   /// - Throws: `GLTAError.invalidArgument` naming the value.
   func validate() throws(GLTAError) {
-    _ = try InstructionTemplate(itemTemplate)
-    _ = try InstructionTemplate(userTemplate)
+    try InstructionTemplate(itemTemplate).require([.texts, .items], for: "item alignment")
+    try InstructionTemplate(userTemplate).require([.user, .items], for: "user alignment")
     try graph.validate()
     try alignment.validate()
     try Setting.require("validationUsers", validationUsers, in: 1...(1 << 31))

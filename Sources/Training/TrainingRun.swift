@@ -1,4 +1,5 @@
 public import Bundles
+import Foundation
 import GraphEncoding
 public import Interactions
 import LanguageModels
@@ -59,11 +60,23 @@ public struct TrainingRun {
     self.reporter = reporter
     self.out = out
     dataHash = DataHash.of(dataset)
+    try RecommenderBundle.requireWritable(out)
     folder = try RunFolder(
       forBundle: out,
-      fingerprint: RunFolder.Fingerprint(
+      fingerprint: RunFingerprint(
         configuration: configuration, dataHash: dataHash, languageModelHash: languageModel.hash),
       resume: resume)
+    if folder.setAside {
+      reporter.say("checkpoints of an earlier run went to \(folder.path).old; --resume would have taken them up")
+    }
+    if !folder.restarted.isEmpty {
+      reporter.say("changed settings: \(folder.restarted.map(\.rawValue).joined(separator: ", ")) start anew")
+    }
+  }
+
+  /// Whether a run to `out` was stopped and left checkpoints.
+  public static func hasCheckpoints(for out: String) -> Bool {
+    FileManager.default.fileExists(atPath: RunFolder.path(forBundle: out))
   }
 
   /// Trains what is not trained yet and saves the bundle.
@@ -72,6 +85,9 @@ public struct TrainingRun {
   public func run(copyingLanguageModel: Bool = false) throws(GLTAError) -> (bundle: RecommenderBundle, hash: String) {
     let split = try Splitter.split(dataset, method: configuration.splitMethod)
     let halves = ValidationHalves(split: split, seed: configuration.seed)
+    if halves.stopping.isEmpty {
+      reporter.say("warning: no user has a validation item, so nothing stops early and no weights are fitted")
+    }
     let graph = try encodeGraph(split, halves)
     let embedder = TextEmbedder(model: languageModel.model, tokenizer: languageModel.tokenizer)
     let text = try embedTexts(embedder)
@@ -83,14 +99,14 @@ public struct TrainingRun {
     try fitWeights(&bundle, halves)
     let hash = try bundle.save(
       to: out, languageModelPath: languageModel.path, copyingLanguageModel: copyingLanguageModel)
-    folder.remove()
+    folder.remove(forBundle: out)
     return (bundle, hash)
   }
 
   // MARK: Stage 1
 
   private func encodeGraph(_ split: InteractionSplit, _ halves: ValidationHalves) throws(GLTAError) -> GraphEmbeddings {
-    let name = "graph"
+    let name = TrainingStage.graph.rawValue
     var state: GraphEncoderState?
     if folder.contains(name) {
       let (matrices, progress) = try folder.load(name, as: GraphEncoderState.Progress.self)
@@ -111,14 +127,14 @@ public struct TrainingRun {
   // MARK: Text and tags
 
   private func embedTexts(_ embedder: TextEmbedder) throws(GLTAError) -> Matrix {
-    let name = "text"
+    let name = TrainingStage.text.rawValue
     if folder.contains(name) {
       return try folder.load(name, as: [String: Int].self).matrices.first?.value ?? Matrix(rows: 0, columns: 0)
     }
     let texts = ItemText.texts(of: dataset.catalogue, words: TrainingRun.wordsPerEmbedding)
     reporter.say("reading the texts of \(texts.count) items")
     let embeddings = try embedder.embed(texts, pool: pool) { done in
-      _ = reporter.progress(
+      reporter.progress(
         TrainingProgress(stage: "item texts", epoch: 1, epochs: 1, step: done, steps: texts.count, loss: .nan))
     }
     try folder.save(name, matrices: [("items", embeddings)], value: ["items": texts.count])
@@ -149,16 +165,18 @@ public struct TrainingRun {
       recipe: configuration.recipe.rawValue, without: configuration.without.map(\.rawValue),
       seed: configuration.seed, configurationHash: try configuration.hash(),
       data: BundleManifest.Data(
-        name: dataset.name, hash: dataHash, users: dataset.userIDs.count, items: dataset.catalogue.count,
+        hash: dataHash, users: dataset.userIDs.count, items: dataset.catalogue.count,
         interactions: dataset.interactions.count, split: configuration.splitMethod.description),
       languageModel: BundleManifest.LanguageModel(
         architecture: "bert", hiddenSize: languageModel.model.hiddenSize, hash: languageModel.hash),
       alignment: configuration.alignment, itemTemplate: configuration.itemTemplate,
       userTemplate: configuration.userTemplate, weights: .logitsOnly, validation: [:])
-    return RecommenderBundle(
+    var bundle = RecommenderBundle(
       manifest: manifest, userIDs: dataset.userIDs, catalogue: dataset.catalogue, split: split, graph: graph,
       textEmbeddings: TagExtractor.centered(text), tags: tags, alignment: alignment,
       itemTokens: alignment.itemTokens(graph, pool: pool))
+    bundle.dataName = dataset.name
+    return bundle
   }
 
   // MARK: Stage 2
@@ -169,10 +187,10 @@ public struct TrainingRun {
       of: dataset.catalogue, words: configuration.alignment.wordsPerItem, tokenizer: languageModel.tokenizer)
     reporter.say("stage 2, \(ItemAlignmentTrainer.stage): \(texts.filter { !$0.isEmpty }.count) items with a text")
     let trainer = ItemAlignmentTrainer(
-      context: context(checkpoint: "item-alignment"), model: languageModel.model, tokenizer: languageModel.tokenizer,
+      context: context(.itemAlignment), model: languageModel.model, tokenizer: languageModel.tokenizer,
       graph: bundle.graph, template: try InstructionTemplate(configuration.itemTemplate), texts: texts,
       textEmbeddings: text)
-    return try trainer.train(bundle.alignment, resuming: try state("item-alignment"))
+    return try trainer.train(bundle.alignment, resuming: try state(.itemAlignment))
   }
 
   // MARK: Stage 3
@@ -189,28 +207,28 @@ public struct TrainingRun {
       maximumLength: languageModel.model.maximumLength, tags: bundle.tags, options: configuration.alignment)
     let stopping = Array(halves.stopping.prefix(configuration.validationUsers))
     let trainer = UserAlignmentTrainer(
-      context: context(checkpoint: "user-alignment"), model: languageModel.model, graph: bundle.graph, writer: writer,
+      context: context(.userAlignment), model: languageModel.model, graph: bundle.graph, writer: writer,
       parts: parts
-    ) { (alignment) throws(GLTAError) -> Double in
+    ) { (alignment) throws(GLTAError) -> Double? in
       var candidate = bundle
       candidate.alignment = alignment
       candidate.manifest.weights = .logitsOnly
       return try BundleEvaluator(recommender: recommender(candidate), pool: pool).validationNDCG(users: stopping)
     }
-    return try trainer.train(bundle.alignment, resuming: try state("user-alignment"))
+    return try trainer.train(bundle.alignment, resuming: try state(.userAlignment))
   }
 
-  private func context(checkpoint name: String) -> AlignmentContext {
+  private func context(_ stage: TrainingStage) -> AlignmentContext {
     AlignmentContext(
       options: configuration.alignment, seed: configuration.seed, pool: pool, progress: reporter.progress,
       checkpoint: { (state) throws(GLTAError) in
-        try folder.save(name, matrices: state.matrices, value: state.progress)
+        try folder.save(stage.rawValue, matrices: state.matrices, value: state.progress)
       })
   }
 
-  private func state(_ name: String) throws(GLTAError) -> AlignmentState? {
-    guard folder.contains(name) else { return nil }
-    let (matrices, progress) = try folder.load(name, as: AlignmentState.Progress.self)
+  private func state(_ stage: TrainingStage) throws(GLTAError) -> AlignmentState? {
+    guard folder.contains(stage.rawValue) else { return nil }
+    let (matrices, progress) = try folder.load(stage.rawValue, as: AlignmentState.Progress.self)
     return AlignmentState(progress: progress, matrices: matrices)
   }
 
@@ -223,9 +241,13 @@ public struct TrainingRun {
   private func fitWeights(_ bundle: inout RecommenderBundle, _ halves: ValidationHalves) throws(GLTAError) {
     guard configuration.recipe.fitsWeights else { return }
     let users = Array(halves.fitting.prefix(configuration.validationUsers))
+    guard !users.isEmpty else {
+      bundle.manifest.weights = .graphOnly
+      return
+    }
     reporter.say("weights of the final score: \(users.count) validation users")
     let fit = try TermWeightFit(recommender: recommender(bundle), users: users, pool: pool) { done in
-      _ = reporter.progress(
+      reporter.progress(
         TrainingProgress(stage: "weights", epoch: 1, epochs: 1, step: done, steps: users.count, loss: .nan))
     }.fit()
     bundle.manifest.weights = fit.weights

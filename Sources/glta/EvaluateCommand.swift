@@ -53,13 +53,18 @@ struct EvaluateCommand: ParsableCommand {
         DatasetImporter.load(path: data, format: format.format, options: format.options), for: recommender.bundle,
         at: data)
     }
+    Interrupt.install()
     let bar = ProgressBar()
+    bar.begin()
     let report = try BundleEvaluator(recommender: recommender, pool: pool).evaluate(
       split == .test ? .test : .validation, mode: mode, candidates: candidates
-    ) { bar.update($0) }
+    ) { progress in
+      bar.update(progress)
+      return !Interrupt.wasRequested
+    }
     bar.close()
     if json { return try Terminal.printJSON(report) }
-    print("\(recommender.bundle.manifest.data.name), \(split.rawValue) split, \(report.users) users")
+    print("\(recommender.bundle.dataName), \(split.rawValue) split, \(report.users) users")
     print(report.table)
   }
 }

@@ -25,7 +25,7 @@ struct InspectCommand: ParsableCommand {
       "recipe          \(manifest.recipe)"
         + (manifest.without.isEmpty ? "" : " without " + manifest.without.joined(separator: ", "))
         + ", seed \(manifest.seed)",
-      "data            \(manifest.data.name), \(manifest.data.users) users, \(manifest.data.items) items, "
+      "data            \(loaded.dataName), \(manifest.data.users) users, \(manifest.data.items) items, "
         + "\(manifest.data.interactions) interactions; split: \(manifest.data.split)",
       "language model  \(manifest.languageModel.architecture), hidden \(manifest.languageModel.hiddenSize), "
         + "\(manifest.languageModel.hash.prefix(16)), at \(try RecommenderBundle.languageModelPath(of: bundle))",

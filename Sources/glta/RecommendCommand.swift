@@ -50,12 +50,14 @@ struct RecommendCommand: ParsableCommand {
     let recommender = try options.loadRecommender()
     let requests = try makeRequests(recommender.bundle)
     let rankings = try recommender.rank(requests, pool: pool)
-    let results = zip(requests, rankings).map { Recommendation($0, $1, of: recommender.bundle) }
+    let results = zip(requests, rankings).map {
+      Recommendation($0, $1, of: recommender.bundle, showingHistory: showHistory)
+    }
     if json {
       // One user gives one object, several an array: scripts ask for one at a time.
       return results.count == 1 ? try Terminal.printJSON(results[0]) : try Terminal.printJSON(results)
     }
-    for result in results { print(result.text(showingHistory: showHistory)) }
+    for result in results { print(result.text) }
   }
 
   private func makeRequests(_ bundle: RecommenderBundle) throws(GLTAError) -> [RankingRequest] {
@@ -93,10 +95,13 @@ struct Recommendation: Encodable {
   }
 
   let user: String?
-  let history: [String]
+  /// Titles of what the user had, where they were asked for.
+  let history: [String]?
   let items: [Item]
 
-  init(_ request: RankingRequest, _ ranking: [RankedItem], of bundle: RecommenderBundle) {
+  init(
+    _ request: RankingRequest, _ ranking: [RankedItem], of bundle: RecommenderBundle, showingHistory: Bool
+  ) {
     let history: [Int32]
     switch request.subject {
     case .user(let index):
@@ -106,7 +111,7 @@ struct Recommendation: Encodable {
       user = nil
       history = items
     }
-    self.history = history.map { Recommendation.title(Int($0), bundle) }
+    self.history = showingHistory ? history.map { Recommendation.title(Int($0), bundle) } : nil
     items = ranking.map {
       Item(
         id: bundle.catalogue.ids[Int($0.item)], title: Recommendation.title(Int($0.item), bundle), score: $0.score)
@@ -118,14 +123,9 @@ struct Recommendation: Encodable {
     return title.isEmpty ? bundle.catalogue.ids[item] : title
   }
 
-  enum CodingKeys: CodingKey {
-    case user
-    case items
-  }
-
-  func text(showingHistory: Bool) -> String {
+  var text: String {
     var lines = [user.map { "user \($0)" } ?? "somebody new"]
-    if showingHistory {
+    if let history {
       let shown = history.prefix(8).map { "    \($0)" }
       lines += ["  liked" + (history.count > 8 ? " (8 of \(history.count))" : "")] + shown
       lines.append("  recommended")

@@ -22,15 +22,23 @@ final class ProgressBar {
   private var latest: TrainingProgress?
   private var drawnAt = Date()
   private var stageStarted = Date()
+  private var announcedAt: Date?
   /// Steps that were done before `stageStarted`: a resumed stage must not count them as fast ones.
   private var doneBefore = 0
+
+  /// Starts the clock of the next stage. A stage that is not announced starts with its first step.
+  func begin() {
+    close()
+    announcedAt = Date()
+  }
 
   func update(_ progress: TrainingProgress) {
     let now = Date()
     if progress.stage != latest?.stage {
       close()
-      (stageStarted, drawnAt) = (now, now)
-      doneBefore = done(progress) - 1
+      (stageStarted, drawnAt) = (announcedAt ?? now, now)
+      announcedAt = nil
+      doneBefore = (progress.epoch - 1) * progress.steps
     }
     latest = progress
     if now.timeIntervalSince(drawnAt) >= (Terminal.isInteractive ? 0.1 : 10) { draw(progress, now) }

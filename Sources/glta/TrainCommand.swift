@@ -17,28 +17,31 @@ struct TrainCommand: ParsableCommand {
       the same command with --resume goes on to the same bytes.
       """)
 
-  @OptionGroup var data: DataOptions
+  @Option(help: ArgumentHelp("The data set: a directory or file of a format below.", valueName: "path"))
+  var data: String?
+  @OptionGroup(title: "Data format") var format: FormatOptions
   @Option(help: ArgumentHelp("A pretrained BERT-class model: a Hugging Face directory.", valueName: "dir"))
-  var languageModel: String
+  var languageModel: String?
   @Option(
     help: ArgumentHelp(
       "The bundle to write. One that is there is replaced when the new one is whole.", valueName: "dir"))
-  var out: String
-  @Option(help: "default (the best we know) or paper (the paper's structure).")
-  var recipe = Recipe.default
+  var out: String?
+  @Option(help: "default (the best we know) or paper (the paper's structure). (default: default)")
+  var recipe: Recipe?
   @Option(
     name: .customLong("without"), parsing: .singleValue,
     help: ArgumentHelp(
       "Leave a part out: item-alignment, user-alignment, profile, prediction or contrastive. May be repeated.",
       valueName: "part"))
   var without: [Ablation] = []
-  @Option(help: "The seed of everything random.")
-  var seed: UInt64 = 42
-  @Option(help: "random (80/10/10 per user), leave-last-out (by time) or given (the data set's own).")
-  var split = SplitChoice.random
+  @Option(help: "The seed of everything random. (default: 42)")
+  var seed: UInt64?
+  @Option(
+    help: "random (80/10/10 per user), leave-last-out (by time) or given (the data set's own). (default: random)")
+  var split: SplitChoice?
   @Option(help: ArgumentHelp("A JSON file whose values replace the recipe's; see --print-config.", valueName: "file"))
   var config: String?
-  @Flag(help: "Print the configuration as JSON, and do nothing.")
+  @Flag(help: "Print the configuration as JSON, and do nothing. Needs no data.")
   var printConfig = false
   @Flag(help: "Go on from the checkpoints of an earlier run with the same arguments.")
   var resume = false
@@ -52,69 +55,78 @@ struct TrainCommand: ParsableCommand {
     case random
     case leaveLastOut = "leave-last-out"
     case given
+
+    func method(seed: UInt64) -> SplitMethod {
+      switch self {
+      case .random: .random(seed: seed)
+      case .leaveLastOut: .leaveLastOut
+      case .given: .given
+      }
+    }
+  }
+
+  func validate() throws {
+    guard !printConfig else { return }
+    for (name, value) in [("--data", data), ("--language-model", languageModel), ("--out", out)] where value == nil {
+      throw ValidationError("Missing expected argument '\(name)'")
+    }
   }
 
   func run() throws {
     let configuration = try makeConfiguration()
-    if printConfig { return try Terminal.printJSON(configuration) }
+    guard !printConfig, let data, let languageModel, let out else { return try Terminal.printJSON(configuration) }
     Interrupt.install()
     let started = Date()
-    let dataset = try data.load()
+    let dataset = try DatasetImporter.load(path: data, format: format.format, options: format.options)
     let pool = threading.makePool()
     let model = try LoadedLanguageModel(path: languageModel)
     let bar = ProgressBar()
     let reporter = TrainingRun.Reporter(
       say: { line in
-        bar.close()
+        bar.begin()
         Terminal.note(line)
       },
       progress: { progress in
         bar.update(progress)
         return !Interrupt.wasRequested
       })
-    if resume, let hash = try finishedBundle(configuration, dataset, model) {
+    if resume, let bundle = try finishedBundle(at: out, configuration, dataset, model) {
       Terminal.note("\(out) is already trained by these arguments")
-      return try report(hash: hash, bundle: RecommenderBundle.load(from: out), seconds: 0)
+      if copyLanguageModel { try bundle.save(to: out, languageModelPath: model.path, copyingLanguageModel: true) }
+      return try report(hash: RecommenderBundle.contentHash(of: out), bundle: bundle, at: out, seconds: 0)
     }
     let run = try TrainingRun(
       configuration: configuration, dataset: dataset, languageModel: model, out: out, resume: resume, pool: pool,
       reporter: reporter)
     let result = try run.run(copyingLanguageModel: copyLanguageModel)
     bar.close()
-    try report(hash: result.hash, bundle: result.bundle, seconds: Date().timeIntervalSince(started))
+    try report(hash: result.hash, bundle: result.bundle, at: out, seconds: Date().timeIntervalSince(started))
   }
 
   private func makeConfiguration() throws -> TrainingConfiguration {
-    let method: SplitMethod =
-      switch split {
-      case .random: .random(seed: seed)
-      case .leaveLastOut: .leaveLastOut
-      case .given: .given
-      }
-    let configuration = TrainingConfiguration(recipe: recipe, without: without, seed: seed, splitMethod: method)
-    guard let config else { return configuration }
+    var choices = TrainingConfiguration.Choices(recipe: recipe, without: without, seed: seed)
+    if let split { choices.splitMethod = { split.method(seed: $0) } }
+    guard let config else { return try TrainingConfiguration(choices) }
     guard let data = FileManager.default.contents(atPath: config) else {
       throw GLTAError(.inputOutput, "cannot read the configuration \(config)")
     }
-    return try configuration.overridden(byJSON: data, source: config)
+    return try TrainingConfiguration(choices, overriddenByJSON: data, source: config)
   }
 
-  /// The hash of the bundle at `out` where these very arguments made it.
+  /// The bundle at `out` where these very arguments made it.
   private func finishedBundle(
-    _ configuration: TrainingConfiguration, _ dataset: Dataset, _ model: LoadedLanguageModel
-  ) throws -> String? {
-    guard !FileManager.default.fileExists(atPath: out + ".run"),
-      FileManager.default.fileExists(atPath: out + "/manifest.json")
-    else { return nil }
-    let bundle = try RecommenderBundle.load(from: out)
+    at out: String, _ configuration: TrainingConfiguration, _ dataset: Dataset, _ model: LoadedLanguageModel
+  ) throws -> RecommenderBundle? {
+    // One that is damaged is no reason not to train.
+    guard !TrainingRun.hasCheckpoints(for: out), let bundle = try? RecommenderBundle.load(from: out) else { return nil }
     let manifest = bundle.manifest
     guard manifest.data.hash == DataHash.of(dataset), manifest.languageModel.hash == model.hash,
       manifest.configurationHash == (try configuration.hash())
     else { return nil }
-    return try RecommenderBundle.contentHash(of: out)
+    return bundle
   }
 
-  private func report(hash: String, bundle: RecommenderBundle, seconds: Double) throws {
+  private func report(hash: String, bundle: RecommenderBundle, at out: String, seconds: Double) throws {
     if json {
       struct Result: Encodable {
         let bundle: String

@@ -49,7 +49,7 @@ def main(folder):
         if name.endswith(".safetensors"):
             read_safetensors(os.path.join(folder, name))
     digest = hashlib.sha256()
-    for name in sorted(set(os.listdir(folder)) - {"content-hash", "language-model.json", "language-model"}):
+    for name in sorted(set(os.listdir(folder)) - {"content-hash", "origin.json", "language-model"}):
         inner = hashlib.sha256(open(os.path.join(folder, name), "rb").read()).hexdigest()
         digest.update(f"{len(name)} {name} {inner}\n".encode())
     assert digest.hexdigest() == open(os.path.join(folder, "content-hash")).read().strip()

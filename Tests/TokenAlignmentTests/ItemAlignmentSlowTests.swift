@@ -25,8 +25,7 @@ struct ItemAlignmentSlowTests {
     let catalogue = SyntheticDataset.generate(users: 200, items: items).catalogue
     let texts = ItemText.tokenIDs(of: catalogue, words: 8, tokenizer: tokenizer)
     let embeddings = try TextEmbedder(model: model, tokenizer: tokenizer).embed(
-      ItemText.texts(of: catalogue, words: 8), pool: pool
-    ) { _ in }
+      ItemText.texts(of: catalogue, words: 8), pool: pool)
     let nodes = Matrix(rows: items, columns: 16)
     var random = Philox(seed: 1, purpose: "nodes").sequence()
     for index in 0..<nodes.count { nodes.base[index] = 0.3 * random.normal() }

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 import TestSupport
 import Testing
 
@@ -75,9 +76,101 @@ struct FailureTests {
     #expect(output.status != 0 && !output.wasKilled)
     for word in [stage, "epoch", "step"] { #expect(output.error.contains(word), "\(output.error)") }
     #expect(try hash(of: out) == world.hash)
-    // Checkpoints from before it stay.
+    // Checkpoints from before it stay, and hold numbers.
     #expect(FileManager.default.fileExists(atPath: out + ".run/fingerprint.json"))
-    if stage != "graph encoder" { #expect(FileManager.default.fileExists(atPath: out + ".run/graph.safetensors")) }
+    for name in try FileManager.default.contentsOfDirectory(atPath: out + ".run") where name.hasSuffix(".safetensors") {
+      let file = try SafetensorsFile(path: out + ".run/" + name)
+      for tensor in file.names {
+        #expect(try file.matrix(tensor, rows: nil, columns: nil).isFinite, "\(name) \(tensor)")
+      }
+    }
+    guard stage != "graph encoder" else { return }
+    #expect(FileManager.default.fileExists(atPath: out + ".run/graph.safetensors"))
+    // The hint is to lower the rate and go on: stages before are taken up, and the result is that of a run of its own.
+    let resumed = try Tool.succeed(SmallWorld.trainArguments(data: world.data, out: out) + ["--resume", "--json"])
+    #expect(resumed.error.contains("start anew"))
+    #expect(!resumed.error.contains("graph encoder  epoch"))
+    #expect(resumed.json["contentHash"] as? String == world.hash)
+  }
+
+  /// Whatever the rate does to the numbers in one step only, nothing that is no number is saved.
+  @Test func aSingleStepThatLeavesTheNumbersIsNoBundle() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    let file = try folder.write(
+      "config.json", #"{"graph": {"learningRate": 3e38, "epochs": 1, "evaluateEvery": 1, "batchSize": 16777216}}"#)
+    try Tool.refuse(
+      SmallWorld.trainArguments(data: world.data, out: folder.path + "/b") + ["--config", file], saying: ["finite"])
+    #expect(!FileManager.default.fileExists(atPath: folder.path + "/b"))
+  }
+
+  @Test func neverReplacesWhatIsNoBundle() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    let thesis = try folder.write("thesis/chapter", "precious")
+    for out in [folder.path + "/thesis", folder.path + "/thesis/", thesis] {
+      try Tool.refuse(SmallWorld.trainArguments(data: world.data, out: out), saying: ["thesis", "choose another"])
+      #expect(try String(contentsOfFile: thesis, encoding: .utf8) == "precious")
+    }
+    // Nor a folder that only has the name of a run's.
+    try folder.write("b.run/chapter", "precious")
+    try Tool.refuse(SmallWorld.trainArguments(data: world.data, out: folder.path + "/b"), saying: ["b.run"])
+    #expect(FileManager.default.fileExists(atPath: folder.path + "/b.run/chapter"))
+    // Reading never moves anything.
+    try folder.write("c.glta-old.tmp/chapter", "precious")
+    try Tool.refuse(["inspect", "--bundle", folder.path + "/c"], saying: ["not a bundle"])
+    #expect(FileManager.default.fileExists(atPath: folder.path + "/c.glta-old.tmp/chapter"))
+  }
+
+  @Test func aForgottenResumeLosesNoCheckpoint() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    let out = folder.path + "/bundle"
+    let file = out + ".run/item-alignment.safetensors"
+    try #require(
+      try Tool.run(
+        SmallWorld.trainArguments(data: world.data, out: out),
+        watch: { FileManager.default.fileExists(atPath: file) ? SIGKILL : nil }
+      ).wasKilled)
+    let saved = try Data(contentsOf: URL(fileURLWithPath: file))
+    let again = try Tool.run(
+      SmallWorld.trainArguments(data: world.data, out: out),
+      watch: {
+        // Past the old folder's move, with a checkpoint of its own.
+        [".run.old", ".run"].allSatisfy { FileManager.default.fileExists(atPath: out + $0 + "/graph.safetensors") }
+          ? SIGKILL : nil
+      })
+    #expect(again.error.contains("--resume"))
+    #expect(try Data(contentsOf: URL(fileURLWithPath: out + ".run.old/item-alignment.safetensors")) == saved)
+  }
+
+  @Test func twoRunsDoNotShareAFolder() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    let out = folder.path + "/bundle"
+    let file = out + ".run/graph.safetensors"
+    var second: Tool.Output?
+    try Tool.run(
+      SmallWorld.trainArguments(data: world.data, out: out),
+      watch: {
+        guard FileManager.default.fileExists(atPath: file) else { return nil }
+        second = try? Tool.run(SmallWorld.trainArguments(data: world.data, out: out) + ["--resume"])
+        return SIGKILL
+      })
+    let output = try #require(second)
+    #expect(output.status != 0 && output.error.contains("another process"), "\(output.error)")
+  }
+
+  @Test func aDataSetTooSmallForASplitIsSaidToBeSo() throws {
+    let folder = try TemporaryFolder()
+    let lines = (0..<12).flatMap { user in (0..<3).map { "\(user)\t\((user + $0 * 5) % 9)\t3\t1" } }
+    try folder.write("u.data", lines.joined(separator: "\n") + "\n")
+    let out = folder.path + "/bundle"
+    let output = try Tool.succeed(SmallWorld.trainArguments(data: folder.path, out: out))
+    #expect(output.error.contains("no user has a validation item"))
+    let evaluated = try Tool.run(["evaluate", "--bundle", out, "--split", "validation", "--json"])
+    #expect(evaluated.status != 0 && evaluated.error.contains("validation"), "\(evaluated.error)")
+    try Tool.succeed(["recommend", "--bundle", out, "--user", "3", "--top", "3"])
   }
 
   @Test(arguments: [1, 8, 24])
@@ -101,7 +194,7 @@ struct FailureTests {
     try FileManager.default.copyItem(atPath: world.bundle, toPath: out)
     var (kills, current) = (0, world.hash)
     for files in 0..<10 {
-      let fresh = out + ".new.tmp"
+      let fresh = out + ".glta-new.tmp"
       let output = try Tool.run(
         SmallWorld.trainArguments(data: world.data, out: out) + ["--seed", "\(100 + files)"],
         watch: {
@@ -163,7 +256,8 @@ struct FailureTests {
       (#"{"graph": {"depth": 3}}"#, "graph.depth"), (#"{"alignment": {"slots": 0}}"#, "slots"), ("{", "config.json"),
       (#"{"alignment": {"slots": "ten"}}"#, "slots"), (#"{"graph": {"dimensions": -1}}"#, "dimensions"),
       (#"{"graph": {"layers": -1}}"#, "layers"), (#"{"graph": {"epochs": 0}}"#, "epochs"),
-      (#"{"userTemplate": "no places"}"#, "emplate"),
+      (#"{"userTemplate": "no places"}"#, "emplate"), (#"{"userTemplate": "{user} {slots}"}"#, "{items}"),
+      (#"{"itemTemplate": "{items} {slots}"}"#, "{texts}"), (#"{"graph": 5}"#, "graph"),
     ] {
       let file = try folder.write("config.json", config)
       try Tool.refuse(SmallWorld.trainArguments(data: world.data, out: out) + ["--config", file], saying: [word])

@@ -107,6 +107,27 @@ struct RankingTests {
     try Tool.succeed(["recommend", "--bundle", out, "--user", "u0", "--top", "3"])
   }
 
+  @Test func aPrintedConfigurationIsTheRunsOwn() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    let printed = try Tool.succeed(["train", "--print-config", "--recipe", "paper", "--without", "profile"])
+    let file = try folder.write("config.json", printed.out)
+    let asArguments = try SmallWorld.train(
+      data: world.data, out: folder.path + "/a", ["--recipe", "paper", "--without", "profile"])
+    #expect(try SmallWorld.train(data: world.data, out: folder.path + "/b", ["--config", file]) == asArguments)
+    // The recipe of a file decides what the file leaves open; a part that is left out is, whatever else is said.
+    let short = try folder.write(
+      "short.json", #"{"recipe": "paper", "without": ["profile"], "alignment": {"profileTags": 6}}"#)
+    #expect(try SmallWorld.train(data: world.data, out: folder.path + "/c", ["--config", short]) == asArguments)
+  }
+
+  @Test func theNameOfAFolderIsNotPartOfTheContent() throws {
+    let world = try SmallWorld.get()
+    let copy = world.folder.path + "/data-of-another-name"
+    try FileManager.default.copyItem(atPath: world.data, toPath: copy)
+    #expect(try SmallWorld.train(data: copy, out: world.folder.path + "/renamed") == world.hash)
+  }
+
   @Test func carriesTheLanguageModelWhenAsked() throws {
     let world = try SmallWorld.get()
     let out = world.folder.path + "/carrying"

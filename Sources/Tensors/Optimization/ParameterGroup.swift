@@ -18,6 +18,9 @@ public struct ParameterGroup: Sendable {
     return values[index]
   }
 
+  /// Whether every parameter is a finite number.
+  package var isFinite: Bool { values.allSatisfy(\.isFinite) }
+
   /// One step of Adam against `gradients`, in the order of the parameters, after scaling them all down so that their
   /// joint norm is at most `maximumNorm`.
   ///

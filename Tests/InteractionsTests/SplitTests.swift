@@ -64,6 +64,14 @@ struct SplitTests {
     #expect(split.validation.degree(0) == 1 && split.train.degree(0) == 15)
   }
 
+  @Test func aGivenSplitLendsValidationFromShortHistoriesToo() throws {
+    var data = dataset([1, 2, 3, 4, 10, 21])
+    data.givenParts = data.interactions.users.map { _ in .train }
+    let split = try Splitter.split(data, method: .given)
+    #expect((0..<6).map { split.validation.degree($0) } == [0, 0, 1, 1, 1, 2])
+    #expect((0..<6).map { split.train.degree($0) } == [1, 2, 2, 3, 9, 19])
+  }
+
   @Test func kCoreAgreesWithDroppingByHand() {
     let data = SyntheticDataset.generate(users: 300, items: 80, interactionsPerUser: 12, seed: 3)
     let core = data.kCore(users: 7, items: 12)

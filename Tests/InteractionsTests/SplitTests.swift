@@ -92,6 +92,19 @@ struct SplitTests {
     #expect(!found.isEmpty && found.count < data.interactions.count)
   }
 
+  /// Where each loss makes the next: a chain, which falls apart from its ends.
+  @Test(.timeLimit(.minutes(1))) func kCoreTakesLinearTime() {
+    let count = 200_000
+    let names = (0..<count).map(String.init)
+    let chain = Dataset(
+      name: "chain", userIDs: names,
+      catalogue: ItemCatalogue(ids: names, titles: names, descriptions: names, categories: names.map { [$0] }),
+      interactions: InteractionTable(
+        users: (0..<Int32(2 * count - 1)).map { $0 / 2 }, items: (0..<Int32(2 * count - 1)).map { ($0 + 1) / 2 }))
+    #expect(chain.kCore(users: 2, items: 2).interactions.count == 0)
+    #expect(chain.kCore(users: 1, items: 2).interactions.count == 2 * count - 2)
+  }
+
   @Test func aThresholdNeedsRatings() throws {
     let data = SyntheticDataset.generate(users: 30, items: 40)
     let kept = try data.keepingRatings(atLeast: 4)

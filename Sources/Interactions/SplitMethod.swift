@@ -10,6 +10,7 @@ public enum SplitMethod: Sendable, Equatable, Codable, CustomStringConvertible {
   /// least one item of those who have three.
   case given
 
+  /// The method in words, for reports.
   public var description: String {
     switch self {
     case .random(let seed): "random 80/10/10 per user, seed \(seed)"

@@ -48,7 +48,7 @@ public struct RecommenderBundle: Sendable {
   ///
   /// - Throws: `GLTAError.unknownUser`.
   public func userIndex(_ id: String) throws(GLTAError) -> Int {
-    guard let index = userIDs.firstIndex(of: id) else {
+    guard let index = userIDs.firstIndex(where: { $0.utf8.elementsEqual(id.utf8) }) else {
       throw GLTAError(
         .unknownUser, "the bundle has no user \"\(id)\" (it has \(userIDs.count) users, such as \(examples(userIDs)))",
         hint: "somebody new is ranked for by items: --items ID,ID,...")
@@ -60,12 +60,14 @@ public struct RecommenderBundle: Sendable {
   ///
   /// - Throws: `GLTAError.unknownItem` for the first that the catalogue does not have.
   public func itemIndices(_ ids: [String]) throws(GLTAError) -> [Int32] {
-    let wanted = Set(ids)
-    var found: [String: Int32] = [:]
-    for (index, id) in catalogue.ids.enumerated() where wanted.contains(id) { found[id] = Int32(index) }
+    let wanted = Set(ids.map(ExactText.init))
+    var found: [ExactText: Int32] = [:]
+    for (index, id) in catalogue.ids.enumerated() where wanted.contains(ExactText(id)) {
+      found[ExactText(id)] = Int32(index)
+    }
     var indices: [Int32] = []
     for id in ids {
-      guard let index = found[id] else {
+      guard let index = found[ExactText(id)] else {
         throw GLTAError(
           .unknownItem,
           "the catalogue has no item \"\(id)\" (it has \(catalogue.count) items, such as \(examples(catalogue.ids)))",

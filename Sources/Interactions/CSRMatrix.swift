@@ -4,7 +4,9 @@ import Tensors
 ///
 /// Built from an edge list by counting sort in O(rows + edges); nothing of size rows x columns ever exists.
 public struct CSRMatrix: Sendable, Equatable {
+  /// The users, in a matrix of interactions.
   public let rows: Int
+  /// The items, in a matrix of interactions.
   public let columns: Int
   /// `rows + 1` offsets into `indices`.
   public let offsets: [Int]
@@ -95,10 +97,14 @@ public struct CSRMatrix: Sendable, Equatable {
 
 /// The three parts of a data set, each users x items.
 public struct InteractionSplit: Sendable, Equatable {
+  /// What models learn from.
   public var train: CSRMatrix
+  /// What settings and weights are chosen by.
   public var validation: CSRMatrix
+  /// What is only ever measured on.
   public var test: CSRMatrix
 
+  /// A split of three matrices of one shape.
   public init(train: CSRMatrix, validation: CSRMatrix, test: CSRMatrix) {
     self.train = train
     self.validation = validation

@@ -3,8 +3,8 @@ import Tensors
 /// Collects what importers read: ids become dense indices in order of first appearance, a repeated (user, item) pair
 /// keeps its first place and its last values.
 struct DatasetBuilder {
-  private var userIndex: [String: Int32] = [:]
-  private var itemIndex: [String: Int32] = [:]
+  private var userIndex: [ExactText: Int32] = [:]
+  private var itemIndex: [ExactText: Int32] = [:]
   private var userIDs: [String] = []
   private var catalogue = ItemCatalogue(ids: [], titles: [], descriptions: [], categories: [])
   private var interactions = InteractionTable(users: [], items: [])
@@ -13,6 +13,8 @@ struct DatasetBuilder {
   private var parts: [SplitPart] = []
   private var rowOfPair: [UInt64: Int] = [:]
   private var hasParts = false
+  /// What the reader of the files should know, a line each.
+  private(set) var notes: [String] = []
 
   /// Adds an item of the catalogue; the last text of an id counts.
   mutating func addItem(id: String, title: String, description: String, categories: [String]) {
@@ -43,6 +45,12 @@ struct DatasetBuilder {
     parts.append(part ?? .train)
   }
 
+  /// Adds a line for the reader of the files.
+  mutating func note(_ line: String) { notes.append(line) }
+
+  /// Takes away the times of all interactions.
+  mutating func dropTimes() { timestamps = [Int64](repeating: InteractionTable.noTime, count: timestamps.count) }
+
   /// The data set; items that no interaction mentions are left out unless they are to stay.
   func build(name: String, keepingUnusedItems: Bool) -> Dataset {
     var table = interactions
@@ -54,17 +62,19 @@ struct DatasetBuilder {
   }
 
   private mutating func user(_ id: String) -> Int32 {
-    if let index = userIndex[id] { return index }
+    let key = ExactText(id)
+    if let index = userIndex[key] { return index }
     let index = Int32(userIDs.count)
-    userIndex[id] = index
+    userIndex[key] = index
     userIDs.append(id)
     return index
   }
 
   private mutating func item(_ id: String) -> Int32 {
-    if let index = itemIndex[id] { return index }
+    let key = ExactText(id)
+    if let index = itemIndex[key] { return index }
     let index = Int32(catalogue.count)
-    itemIndex[id] = index
+    itemIndex[key] = index
     catalogue.ids.append(id)
     catalogue.titles.append("")
     catalogue.descriptions.append("")

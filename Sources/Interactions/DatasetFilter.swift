@@ -44,25 +44,29 @@ extension Dataset {
   }
 
   /// The data set in which every user has at least `users` interactions and every item at least `items`: both are
-  /// dropped until nothing changes.
+  /// dropped until nothing changes. Takes time in proportion to the data, however many go one after another.
   public func kCore(users: Int, items: Int) -> Dataset {
-    var kept = [Bool](repeating: true, count: interactions.count)
-    while true {
-      var userDegrees = [Int](repeating: 0, count: userIDs.count)
-      var itemDegrees = [Int](repeating: 0, count: catalogue.count)
-      for row in kept.indices where kept[row] {
-        userDegrees[Int(interactions.users[row])] += 1
-        itemDegrees[Int(interactions.items[row])] += 1
-      }
-      var changed = false
-      for row in kept.indices where kept[row] {
-        if userDegrees[Int(interactions.users[row])] < users || itemDegrees[Int(interactions.items[row])] < items {
-          kept[row] = false
-          changed = true
-        }
-      }
-      if !changed { return filtered { kept[$0] } }
+    // Users and items in one list, items behind.
+    let ends = interactions.items.map { userIDs.count + Int($0) }
+    var rows = [[Int]](repeating: [], count: userIDs.count + catalogue.count)
+    for (row, user) in interactions.users.enumerated() {
+      rows[Int(user)].append(row)
+      rows[ends[row]].append(row)
     }
+    func needed(_ node: Int) -> Int { node < userIDs.count ? users : items }
+    var degrees = rows.map(\.count)
+    var kept = [Bool](repeating: true, count: interactions.count)
+    var dropped = rows.indices.filter { degrees[$0] < needed($0) }
+    while let node = dropped.popLast() {
+      for row in rows[node] where kept[row] {
+        kept[row] = false
+        let other = node < userIDs.count ? ends[row] : Int(interactions.users[row])
+        degrees[other] -= 1
+        // Once: when it falls below.
+        if degrees[other] == needed(other) - 1 { dropped.append(other) }
+      }
+    }
+    return filtered { kept[$0] }
   }
 
   private static func compact(_ used: [Bool]) -> (kept: [Int], index: [Int32]) {

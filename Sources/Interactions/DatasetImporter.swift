@@ -7,11 +7,11 @@ public enum DatasetFormat: String, Sendable, CaseIterable, Codable {
   case movielens
   /// RecBole's atomic files: NAME.inter, NAME.item, NAME.user.
   case recbole
-  /// `interactions.tsv` and `items.tsv`, plain or gz, headed: what `glta data import` writes.
+  /// `interactions.tsv` and `items.tsv`, plain or gz, headed, and perhaps `split.tsv`: what `glta data import` writes.
   case tsv
-  /// A headed CSV or TSV of interactions.
+  /// A headed CSV of interactions, quoted as in RFC 4180, or TSV, which is never quoted; and one of items beside it.
   case csv
-  /// LightGCN's `train.txt` and `test.txt`: a user and its items a line.
+  /// LightGCN's `train.txt` and perhaps `test.txt` and `valid.txt`: a user and its items a line.
   case lightgcn
 }
 
@@ -21,18 +21,32 @@ public struct ImportOptions: Sendable, Equatable {
   public var ratingThreshold: Float?
   /// The interactions that users and items need to stay; zero keeps all.
   public var userCore = 0
+  /// Likewise of items.
   public var itemCore = 0
   /// csv: names of columns; nil = the usual ones.
   public var userColumn: String?
+  /// csv: the item's column, of the table of items as well where that has it.
   public var itemColumn: String?
+  /// csv: the rating's column.
   public var ratingColumn: String?
+  /// csv: the time's column, which has to be numeric; one that is guessed and is not is left out.
   public var timeColumn: String?
   /// csv: the file with item texts; nil = one named items or movies beside it.
   public var itemsFile: String?
   /// Keep catalogue items that nobody used.
   public var keepsUnusedItems = false
 
+  /// Options that keep everything and guess the columns.
   public init() {}
+
+  /// The flags of options that only csv has, where they are set.
+  fileprivate var csvFlags: [String] {
+    let values = [
+      ("--user-column", userColumn), ("--item-column", itemColumn), ("--rating-column", ratingColumn),
+      ("--time-column", timeColumn), ("--items-file", itemsFile),
+    ]
+    return values.filter { $0.1 != nil }.map(\.0)
+  }
 }
 
 /// Reads data sets of any known format.
@@ -42,13 +56,22 @@ public enum DatasetImporter {
   /// - Parameters:
   ///   - path: a directory, or for csv a file.
   ///   - format: nil = found out from the files.
+  ///   - note: receives a line on each thing that was left out and might be missed.
   /// - Throws: `GLTAError.inputOutput` and `.invalidFile` with file and line; `.invalidArgument` where the format cannot be
-  ///   found out or nothing is left.
+  ///   found out, has no use for an option, or nothing is left.
   public static func load(
-    path: String, format: DatasetFormat? = nil, options: ImportOptions = ImportOptions()
+    path: String, format wanted: DatasetFormat? = nil, options: ImportOptions = ImportOptions(),
+    note: (String) -> Void = { _ in }
   ) throws(GLTAError) -> Dataset {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
-    let format = if let format { format } else { try detect(path) }
+    let format = if let wanted { wanted } else { try detect(path) }
+    let unused = format == .csv ? [] : options.csvFlags
+    guard unused.isEmpty else {
+      throw GLTAError(
+        .invalidArgument,
+        "\(unused.joined(separator: ", ")) is for csv alone, and \(path) is read as \(format.rawValue)",
+        hint: wanted == nil ? "leave it out, or say --format csv" : "leave it out")
+    }
     let name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
     var builder = DatasetBuilder()
     switch format {
@@ -58,14 +81,18 @@ public enum DatasetImporter {
     case .csv: try HeadedCSVImporter(path: path, options: options).read(into: &builder)
     case .lightgcn: try LightGCNImporter(directory: path).read(into: &builder)
     }
+    builder.notes.forEach(note)
     var dataset = builder.build(name: name, keepingUnusedItems: options.keepsUnusedItems)
+    let count = dataset.interactions.count
+    guard count > 0 else { throw GLTAError(.invalidArgument, "\(path) has no interactions") }
     if let threshold = options.ratingThreshold { dataset = try dataset.keepingRatings(atLeast: threshold) }
     if options.userCore > 1 || options.itemCore > 1 {
       dataset = dataset.kCore(users: options.userCore, items: options.itemCore)
     }
     guard dataset.interactions.count > 0 else {
       throw GLTAError(
-        .invalidArgument, "\(path) has no interactions" + (options == ImportOptions() ? "" : " after filtering"))
+        .invalidArgument, "none of the \(count) interactions of \(path) is left after filtering",
+        hint: "lower --min-rating, --user-core or --item-core")
     }
     return dataset
   }
@@ -78,7 +105,8 @@ public enum DatasetImporter {
     guard isDirectory.boolValue else { return .csv }
     let names = Set((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [])
     func has(_ candidates: String...) -> Bool { candidates.contains(where: names.contains) }
-    if has("ratings.dat", "u.data", "ratings.csv") { return .movielens }
+    if has("ratings.dat", "u.data") { return .movielens }
+    if has("ratings.csv"), MovieLensImporter.isRatingsCSV(path + "/ratings.csv") { return .movielens }
     if has("interactions.tsv", "interactions.tsv.gz") { return .tsv }
     if names.contains(where: { $0.hasSuffix(".inter") }) { return .recbole }
     if names.contains("train.txt") { return .lightgcn }

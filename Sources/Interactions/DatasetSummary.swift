@@ -2,8 +2,11 @@
 public struct DatasetSummary: Sendable, Codable, Equatable {
   /// Least, median and most.
   public struct Spread: Sendable, Codable, Equatable {
+    /// The least value; 0 where there is none.
     public var least: Int
+    /// The middle value, of two the greater.
     public var median: Int
+    /// The greatest value.
     public var most: Int
 
     init(_ values: [Int]) {
@@ -14,24 +17,34 @@ public struct DatasetSummary: Sendable, Codable, Equatable {
     }
   }
 
+  /// The data set's name.
   public var name: String
+  /// The users that have interactions.
   public var users: Int
+  /// The items of the catalogue.
   public var items: Int
+  /// The (user, item) pairs.
   public var interactions: Int
   /// Interactions / (users x items).
   public var density: Double
+  /// How many interactions users have.
   public var interactionsPerUser: Spread
+  /// How many interactions items have.
   public var interactionsPerItem: Spread
-  /// Items that have each kind of text.
+  /// Items that have a title.
   public var titles: Int
+  /// Items that have a description.
   public var descriptions: Int
+  /// Items that have at least one category.
   public var categories: Int
-  /// Rows that have them.
+  /// Interactions that have a rating.
   public var ratings: Int
+  /// Interactions that have a time.
   public var timestamps: Int
   /// Whether the data set comes with a split.
   public var hasSplit: Bool
 
+  /// Counts a data set.
   public init(_ dataset: Dataset) {
     let table = dataset.interactions
     name = dataset.name

@@ -11,8 +11,10 @@ public struct InteractionTable: Sendable, Equatable {
   /// Seconds since 1970 of each row, where the source has times; `InteractionTable.noTime` where this row has none.
   public var timestamps: [Int64]?
 
+  /// The time of a row that has none.
   public static let noTime = Int64.min
 
+  /// A table of columns of one length.
   public init(users: [Int32], items: [Int32], ratings: [Float]? = nil, timestamps: [Int64]? = nil) {
     precondition(users.count == items.count)
     self.users = users
@@ -27,11 +29,16 @@ public struct InteractionTable: Sendable, Equatable {
 
 /// What is known of the items as text. Index = the item's dense index. Any text may be empty.
 public struct ItemCatalogue: Sendable, Equatable, Codable {
+  /// External ids, never empty, told apart by their bytes.
   public var ids: [String]
+  /// Titles, as they are shown.
   public var titles: [String]
+  /// Descriptions.
   public var descriptions: [String]
+  /// The categories of each item, in the order of the source.
   public var categories: [[String]]
 
+  /// A catalogue of columns of one length.
   public init(ids: [String], titles: [String], descriptions: [String], categories: [[String]]) {
     precondition(ids.count == titles.count && ids.count == descriptions.count && ids.count == categories.count)
     self.ids = ids
@@ -48,13 +55,16 @@ public struct ItemCatalogue: Sendable, Equatable, Codable {
 public struct Dataset: Sendable, Equatable {
   /// A short name for reports, usually the folder's.
   public var name: String
-  /// External user ids by dense index.
+  /// External user ids by dense index, never empty, told apart by their bytes.
   public var userIDs: [String]
+  /// The items and their texts.
   public var catalogue: ItemCatalogue
+  /// Who used what, one row a pair.
   public var interactions: InteractionTable
-  /// The part of each row, where the source comes with its own split (LightGCN's train.txt and test.txt).
+  /// The part of each row, where the source comes with its own split (split.tsv, or LightGCN's train.txt and test.txt).
   public var givenParts: [SplitPart]?
 
+  /// A data set of its parts; the indices of the interactions are those of `userIDs` and `catalogue`.
   public init(
     name: String, userIDs: [String], catalogue: ItemCatalogue, interactions: InteractionTable,
     givenParts: [SplitPart]? = nil
@@ -69,7 +79,10 @@ public struct Dataset: Sendable, Equatable {
 
 /// The part of a split that a row belongs to.
 public enum SplitPart: UInt8, Sendable, Codable, CaseIterable {
+  /// Models learn from it.
   case train
+  /// Settings are chosen by it.
   case validation
+  /// Results are measured on it.
   case test
 }

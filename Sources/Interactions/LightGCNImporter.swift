@@ -1,20 +1,23 @@
 import Foundation
 import Tensors
 
-/// LightGCN's files: each line a user and its items, `train.txt` and `test.txt` being the split.
+/// LightGCN's files: each line a user and its items, `train.txt`, `test.txt` and perhaps `valid.txt` being the split.
+/// Without `test.txt` there is none.
 struct LightGCNImporter {
   let directory: String
 
   func read(into builder: inout DatasetBuilder) throws(GLTAError) {
-    try read("train.txt", part: .train, into: &builder)
-    if FileManager.default.fileExists(atPath: directory + "/valid.txt") {
-      try read("valid.txt", part: .validation, into: &builder)
-    }
-    try read("test.txt", part: .test, into: &builder)
+    let hasTest = exists("test.txt")
+    try read("train.txt", part: hasTest ? .train : nil, into: &builder)
+    if exists("valid.txt") { try read("valid.txt", part: hasTest ? .validation : nil, into: &builder) }
+    if hasTest { try read("test.txt", part: .test, into: &builder) }
   }
 
-  private func read(_ name: String, part: SplitPart, into builder: inout DatasetBuilder) throws(GLTAError) {
-    let table = try TextTable(path: directory + "/" + name)
+  private func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: directory + "/" + name) }
+
+  private func read(_ name: String, part: SplitPart?, into builder: inout DatasetBuilder) throws(GLTAError) {
+    // Nobody has to be tested.
+    let table = try TextTable(path: directory + "/" + name, mayBeEmpty: name != "train.txt")
     try table.forEachLine { (line, number) throws(GLTAError) in
       let fields = line.split(separator: 0x20).map { table.text($0) }
       guard let user = fields.first else { return }

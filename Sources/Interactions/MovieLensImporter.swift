@@ -39,22 +39,33 @@ struct MovieLensImporter {
     _ table: TextTable, _ fields: [String], _ number: Int, to builder: inout DatasetBuilder
   ) throws(GLTAError) {
     guard !fields[0].isEmpty, !fields[1].isEmpty else { throw table.error("an empty user or item", number) }
-    let time = try table.number(fields[3], "time", number)
     builder.addInteraction(
-      user: fields[0], item: fields[1], rating: try table.number(fields[2], "rating", number).map { Float($0) },
-      timestamp: time.flatMap { Int64(exactly: $0.rounded()) })
+      user: fields[0], item: fields[1], rating: try table.rating(fields[2], number),
+      timestamp: try table.time(fields[3], number))
   }
 
-  /// `movies.dat`: id::title::genre|genre, latin-1.
+  private func addItem(
+    _ table: TextTable, id: String, title: String, genres: [String], _ number: Int, to builder: inout DatasetBuilder
+  ) throws(GLTAError) {
+    guard !id.isEmpty else { throw table.error("an empty item", number) }
+    builder.addItem(id: id, title: title, description: "", categories: genres)
+  }
+
+  /// `movies.dat`: id::title::genre|genre, latin-1. The title may hold the separator, too.
   private func readMovies(_ name: String, into builder: inout DatasetBuilder) throws(GLTAError) {
     guard exists(name) else { return }
     let table = try TextTable(path: directory + "/" + name, latin1: true)
     try table.forEachLine { (line, number) throws(GLTAError) in
-      let fields = table.fields(line, separator: Array("::".utf8)).map { table.text($0) }
-      guard fields.count == 3 else {
-        throw table.fieldError(found: fields.count, expected: "3 (id::title::genres)", number)
+      let isSeparator = { (at: Int) in line[at] == UInt8(ascii: ":") && line[at + 1] == UInt8(ascii: ":") }
+      let places = line.indices.dropLast()
+      guard let first = places.first(where: isSeparator), let last = places.last(where: isSeparator), first + 2 <= last
+      else {
+        let found = table.fields(line, separator: Array("::".utf8)).count
+        throw table.fieldError(found: found, expected: "3 (id::title::genres)", number)
       }
-      builder.addItem(id: fields[0], title: fields[1], description: "", categories: genres(fields[2]))
+      try addItem(
+        table, id: table.text(line[..<first]), title: table.text(line[(first + 2)..<last]),
+        genres: genres(table.text(line[(last + 2)...])), number, to: &builder)
     }
   }
 
@@ -70,35 +81,46 @@ struct MovieLensImporter {
       }
       // The first flag means "unknown".
       let flags = zip(MovieLensImporter.genreFlags, fields[5...]).filter { $0.1 == "1" }.map(\.0)
-      builder.addItem(id: fields[0], title: fields[1], description: "", categories: flags.filter { !$0.isEmpty })
+      try addItem(
+        table, id: fields[0], title: fields[1], genres: flags.filter { !$0.isEmpty }, number, to: &builder)
     }
   }
 
   private func readMoviesCSV(_ name: String, into builder: inout DatasetBuilder) throws(GLTAError) {
     guard exists(name) else { return }
-    let table = try TextTable(path: directory + "/" + name)
-    try table.forEachLine(from: 2) { (line, number) throws(GLTAError) in
-      let fields = try table.quotedFields(line, separator: UInt8(ascii: ","), number: number)
-      guard fields.count == 3 else {
-        throw table.fieldError(found: fields.count, expected: "3 (movieId,title,genres)", number)
-      }
-      builder.addItem(id: fields[0], title: fields[1], description: "", categories: genres(fields[2]))
+    let file = try HeadedTable(path: directory + "/" + name, separator: UInt8(ascii: ","))
+    let columns = try MovieLensImporter.indices(of: ["movieId", "title", "genres"], in: file)
+    try file.forEachRow { (fields, number) throws(GLTAError) in
+      try addItem(
+        file.table, id: fields[columns[0]], title: fields[columns[1]], genres: genres(fields[columns[2]]), number,
+        to: &builder)
     }
   }
 
   private func readRatingsCSV(_ name: String, into builder: inout DatasetBuilder) throws(GLTAError) {
-    let table = try TextTable(path: directory + "/" + name)
-    try table.forEachLine(from: 2) { (line, number) throws(GLTAError) in
-      let fields = try table.quotedFields(line, separator: UInt8(ascii: ","), number: number)
-      guard fields.count == 4 else {
-        throw table.fieldError(found: fields.count, expected: "4 (userId,movieId,rating,timestamp)", number)
-      }
-      try add(table, fields, number, to: &builder)
+    let file = try HeadedTable(path: directory + "/" + name, separator: UInt8(ascii: ","))
+    let columns = try MovieLensImporter.indices(of: MovieLensImporter.ratingsHeader, in: file)
+    try file.forEachRow { (fields, number) throws(GLTAError) in
+      try add(file.table, columns.map { fields[$0] }, number, to: &builder)
     }
   }
 
+  private static let ratingsHeader = ["userId", "movieId", "rating", "timestamp"]
+
+  /// Whether a file is headed as MovieLens' ratings.csv is.
+  static func isRatingsCSV(_ path: String) -> Bool {
+    guard let names = try? HeadedTable(headOf: path, separator: UInt8(ascii: ",")).names else { return false }
+    return names.sorted() == ratingsHeader.sorted()
+  }
+
+  private static func indices(of names: [String], in file: HeadedTable) throws(GLTAError) -> [Int] {
+    var indices: [Int] = []
+    for name in names { indices.append(try file.index(of: name)) }
+    return indices
+  }
+
   private func genres(_ text: String) -> [String] {
-    text == "(no genres listed)" ? [] : text.split(separator: "|").map(String.init)
+    text == "(no genres listed)" ? [] : text.parts(between: "|")
   }
 
   private static let genreFlags = [

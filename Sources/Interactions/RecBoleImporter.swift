@@ -19,9 +19,13 @@ struct RecBoleImporter {
   private struct Header {
     let names: [String]
 
+    /// The place of the first row.
+    let body: TextTable.Cursor
+
     init(_ table: TextTable) throws(GLTAError) {
       var names: [String] = []
-      for field in table.fields(table.firstLine, separator: [0x09]) {
+      var cursor = TextTable.Cursor()
+      for field in table.fields(table.nextLine(&cursor)?.line ?? [], separator: [0x09]) {
         let parts = table.text(field).split(separator: ":", maxSplits: 1)
         guard parts.count == 2, ["token", "token_seq", "float", "float_seq"].contains(String(parts[1])) else {
           throw table.error(
@@ -30,6 +34,7 @@ struct RecBoleImporter {
         names.append(String(parts[0]))
       }
       self.names = names
+      body = cursor
     }
 
     func column(_ wanted: (String) -> Bool) -> Int? { names.firstIndex(where: wanted) }
@@ -43,18 +48,18 @@ struct RecBoleImporter {
     }
     let rating = header.column { $0 == "rating" }
     let time = header.column { $0 == "timestamp" }
-    try table.forEachLine(from: 2) { (line, number) throws(GLTAError) in
+    try table.forEachLine(from: header.body) { (line, number) throws(GLTAError) in
       let fields = table.fields(line, separator: [0x09])
       guard fields.count == header.names.count else {
         throw table.fieldError(found: fields.count, expected: "\(header.names.count) as in the header", number)
       }
-      var stars: Double?
-      var seconds: Double?
-      if let rating { stars = try table.number(table.text(fields[rating]), "rating", number) }
-      if let time { seconds = try table.number(table.text(fields[time]), "timestamp", number) }
+      guard !fields[user].isEmpty, !fields[item].isEmpty else { throw table.error("an empty user or item", number) }
+      var stars: Float?
+      var seconds: Int64?
+      if let rating { stars = try table.rating(table.text(fields[rating]), number) }
+      if let time { seconds = try table.time(table.text(fields[time]), number) }
       builder.addInteraction(
-        user: table.text(fields[user]), item: table.text(fields[item]), rating: stars.map { Float($0) },
-        timestamp: seconds.flatMap { Int64(exactly: $0.rounded()) })
+        user: table.text(fields[user]), item: table.text(fields[item]), rating: stars, timestamp: seconds)
     }
   }
 
@@ -68,16 +73,17 @@ struct RecBoleImporter {
     let year = header.column { $0 == "release_year" }
     let description = header.column { $0.contains("description") }
     let category = header.column { $0 == "class" || $0.contains("categor") || $0.contains("genre") }
-    try table.forEachLine(from: 2) { (line, number) throws(GLTAError) in
+    try table.forEachLine(from: header.body) { (line, number) throws(GLTAError) in
       let fields = table.fields(line, separator: [0x09]).map { table.text($0) }
       guard fields.count == header.names.count else {
         throw table.fieldError(found: fields.count, expected: "\(header.names.count) as in the header", number)
       }
+      guard !fields[id].isEmpty else { throw table.error("an empty item", number) }
       var name = title.map { fields[$0] } ?? ""
       if let year, !fields[year].isEmpty, !name.isEmpty { name += " (\(fields[year]))" }
       builder.addItem(
         id: fields[id], title: name, description: description.map { fields[$0] } ?? "",
-        categories: category.map { fields[$0].split(separator: " ").map(String.init) } ?? [])
+        categories: category.map { fields[$0].parts(between: " ") } ?? [])
     }
   }
 }

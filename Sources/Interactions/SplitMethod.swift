@@ -6,9 +6,11 @@ public enum SplitMethod: Sendable, Equatable, Codable, CustomStringConvertible {
   case random(seed: UInt64)
   /// By time: the last item is test, the one before it validation. Users with fewer than three items only train.
   case leaveLastOut
-  /// The data set's own; where it has no validation part, a tenth of each user's training items becomes one.
+  /// The data set's own; where it has no validation part, a tenth of each user's training items becomes one, and at
+  /// least one item of those who have three.
   case given
 
+  /// The method in words, for reports.
   public var description: String {
     switch self {
     case .random(let seed): "random 80/10/10 per user, seed \(seed)"
@@ -83,7 +85,7 @@ public enum Splitter {
     guard let given = dataset.givenParts else {
       throw GLTAError(
         .invalidArgument, "\(dataset.name) comes without a split",
-        hint: "use --split random, or give LightGCN's train.txt and test.txt")
+        hint: "use --split random, or give LightGCN's train.txt with test.txt, or a split.tsv")
     }
     parts = given
     guard !given.contains(.validation) else { return }
@@ -91,7 +93,8 @@ public enum Splitter {
       var train = rows.filter { given[$0] == .train }
       var random = Philox(seed: 0, purpose: "given split", index: UInt64(user)).sequence()
       random.shuffle(&train)
-      for row in train.prefix(train.count / 10) { parts[row] = .validation }
+      let lent = max(train.count / 10, train.count >= 3 ? 1 : 0)
+      for row in train.prefix(lent) { parts[row] = .validation }
     }
   }
 }

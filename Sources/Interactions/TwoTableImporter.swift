@@ -13,10 +13,10 @@ struct TwoTableImporter {
 
   func read(into builder: inout DatasetBuilder) throws(GLTAError) {
     if let path = file("items.tsv") {
-      try readRows(path, header: TwoTableImporter.itemHeader) { (_, fields, _) throws(GLTAError) in
+      try readRows(path, header: TwoTableImporter.itemHeader) { (table, fields, number) throws(GLTAError) in
+        guard !fields[0].isEmpty else { throw table.error("an empty item", number) }
         builder.addItem(
-          id: fields[0], title: fields[1], description: fields[2],
-          categories: fields[3].split(separator: "|").map(String.init))
+          id: fields[0], title: fields[1], description: fields[2], categories: fields[3].parts(between: "|"))
       }
     }
     let parts = try readParts()
@@ -25,27 +25,26 @@ struct TwoTableImporter {
     }
     try readRows(path, header: TwoTableImporter.interactionHeader) { (table, fields, number) throws(GLTAError) in
       guard !fields[0].isEmpty, !fields[1].isEmpty else { throw table.error("an empty user or item", number) }
-      let time = try table.number(fields[3], "timestamp", number)
       var part: SplitPart?
       if let parts {
-        part = parts[fields[0] + "\t" + fields[1]]
+        part = parts[ExactText(fields[0] + "\t" + fields[1])]
         guard part != nil else { throw table.error("split.tsv does not say which part this row belongs to", number) }
       }
       builder.addInteraction(
-        user: fields[0], item: fields[1], rating: try table.number(fields[2], "rating", number).map { Float($0) },
-        timestamp: time.flatMap { Int64(exactly: $0.rounded()) }, part: part)
+        user: fields[0], item: fields[1], rating: try table.rating(fields[2], number),
+        timestamp: try table.time(fields[3], number), part: part)
     }
   }
 
-  private func readParts() throws(GLTAError) -> [String: SplitPart]? {
+  private func readParts() throws(GLTAError) -> [ExactText: SplitPart]? {
     guard let path = file("split.tsv") else { return nil }
     let names = ["train": SplitPart.train, "validation": .validation, "test": .test]
-    var parts: [String: SplitPart] = [:]
+    var parts: [ExactText: SplitPart] = [:]
     try readRows(path, header: TwoTableImporter.splitHeader) { (table, fields, number) throws(GLTAError) in
       guard let part = names[fields[2]] else {
         throw table.error("the part is \"\(fields[2])\", expected train, validation or test", number)
       }
-      parts[fields[0] + "\t" + fields[1]] = part
+      parts[ExactText(fields[0] + "\t" + fields[1])] = part
     }
     return parts
   }
@@ -59,13 +58,14 @@ struct TwoTableImporter {
     _ body: (_ table: TextTable, _ fields: [String], _ number: Int) throws(GLTAError) -> Void
   ) throws(GLTAError) {
     let table = try TextTable(path: path)
-    let found = table.fields(table.firstLine, separator: [0x09]).map { table.text($0) }
+    var cursor = TextTable.Cursor()
+    let found = table.fields(table.nextLine(&cursor)?.line ?? [], separator: [0x09]).map { table.text($0) }
     guard found == header else {
       throw table.error(
         "the header is \"\(found.joined(separator: " "))\", expected \"\(header.joined(separator: " "))\", separated by tabs",
         1)
     }
-    try table.forEachLine(from: 2) { (line, number) throws(GLTAError) in
+    try table.forEachLine(from: cursor) { (line, number) throws(GLTAError) in
       let fields = table.fields(line, separator: [0x09]).map { table.text($0) }
       guard fields.count == header.count else {
         throw table.fieldError(

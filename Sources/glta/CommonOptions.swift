@@ -33,14 +33,6 @@ struct BundleOptions: ParsableArguments {
   var languageModel: String?
 }
 
-/// A data set to read.
-struct DataOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The data set: a directory or file of a format below.", valueName: "path"))
-  var data: String
-
-  @OptionGroup(title: "Data format") var format: FormatOptions
-}
-
 /// How a data set is read.
 struct FormatOptions: ParsableArguments {
   @Option(help: "movielens, recbole, tsv, csv or lightgcn; found out from the files where left out.")

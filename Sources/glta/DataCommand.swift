@@ -14,7 +14,8 @@ struct DataCommand: ParsableCommand {
       abstract: "Read a data set of any known format and write it as two tables.",
       discussion: """
         Writes interactions.tsv (user, item, rating, timestamp), items.tsv (item, title, description, categories) and, \
-        where the data set has one, split.tsv. `glta train` reads all formats directly, too.
+        where the data set has one, split.tsv. A data set that was written there before is replaced when the new one is \
+        whole; anything else is left alone. `glta train` reads all formats directly, too.
         """)
 
     @OptionGroup(title: "Data format") var format: FormatOptions
@@ -22,10 +23,13 @@ struct DataCommand: ParsableCommand {
     var path: String
     @Option(help: ArgumentHelp("Where to write.", valueName: "dir"))
     var out: String
+    @Flag(help: "Print JSON.")
+    var json = false
 
     func run() throws {
-      let dataset = try DatasetImporter.load(path: path, format: format.format, options: format.options)
-      try write(dataset, to: out)
+      let sources = [path, format.itemsFile].compactMap { $0 }
+      try DatasetWriter.checkTarget(out, sources: sources)
+      try write(format.load(path), to: out, sources: sources, json: json)
     }
   }
 
@@ -39,8 +43,7 @@ struct DataCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-      let summary = DatasetSummary(
-        try DatasetImporter.load(path: path, format: format.format, options: format.options))
+      let summary = DatasetSummary(try format.load(path))
       if json { return try Terminal.printJSON(summary) }
       print(summary.text)
     }
@@ -73,24 +76,38 @@ struct DataCommand: ParsableCommand {
     var items = 400
     @Option(help: "The seed.")
     var seed: UInt64 = 7
+    @Flag(help: "Print JSON.")
+    var json = false
 
     func validate() throws {
       guard users >= 1, items >= 8 else { throw ValidationError("expected at least 1 user and 8 items") }
+      guard users <= 10_000_000, items <= 10_000_000 else {
+        throw ValidationError("expected at most 10 million users and as many items")
+      }
     }
 
     func run() throws {
-      try write(SyntheticDataset.generate(users: users, items: items, seed: seed), to: out)
+      try DatasetWriter.checkTarget(out)
+      try write(SyntheticDataset.generate(users: users, items: items, seed: seed), to: out, json: json)
     }
   }
 }
 
+/// What is printed of a data set that was written.
+private struct WrittenDataset: Encodable {
+  let data: String
+  let users: Int
+  let items: Int
+  let interactions: Int
+}
+
 extension ParsableCommand {
-  fileprivate func write(_ dataset: Dataset, to out: String) throws {
-    try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
-    try DatasetWriter.write(dataset, directory: out)
-    print(
-      "\(out): \(dataset.userIDs.count) users, \(dataset.catalogue.count) items, \(dataset.interactions.count) interactions"
-    )
+  fileprivate func write(_ dataset: Dataset, to out: String, sources: [String] = [], json: Bool) throws {
+    try DatasetWriter.write(dataset, directory: out, sources: sources)
+    let result = WrittenDataset(
+      data: out, users: dataset.userIDs.count, items: dataset.catalogue.count, interactions: dataset.interactions.count)
+    if json { return try Terminal.printJSON(result) }
+    print("\(out): \(result.users) users, \(result.items) items, \(result.interactions) interactions")
   }
 }
 
@@ -107,10 +124,9 @@ extension FormatOptions {
     options.itemsFile = itemsFile
     return options
   }
-}
 
-extension DataOptions {
-  func load() throws(GLTAError) -> Dataset {
-    try DatasetImporter.load(path: data, format: format.format, options: format.options)
+  /// Reads a data set as these options say; what was left out of it is noted on standard error.
+  func load(_ path: String) throws(GLTAError) -> Dataset {
+    try DatasetImporter.load(path: path, format: format, options: options) { Terminal.note("note: " + $0) }
   }
 }

@@ -49,9 +49,7 @@ struct EvaluateCommand: ParsableCommand {
     let pool = threading.makePool()
     let recommender = try options.loadRecommender()
     if let data {
-      try DataHash.require(
-        DatasetImporter.load(path: data, format: format.format, options: format.options), for: recommender.bundle,
-        at: data)
+      try DataHash.require(format.load(data), for: recommender.bundle, at: data)
     }
     Interrupt.install()
     let bar = ProgressBar()

@@ -77,7 +77,7 @@ struct TrainCommand: ParsableCommand {
     guard !printConfig, let data, let languageModel, let out else { return try Terminal.printJSON(configuration) }
     Interrupt.install()
     let started = Date()
-    let dataset = try DatasetImporter.load(path: data, format: format.format, options: format.options)
+    let dataset = try format.load(data)
     let pool = threading.makePool()
     let model = try LoadedLanguageModel(path: languageModel)
     let bar = ProgressBar()

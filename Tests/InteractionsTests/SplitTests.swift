@@ -64,6 +64,14 @@ struct SplitTests {
     #expect(split.validation.degree(0) == 1 && split.train.degree(0) == 15)
   }
 
+  @Test func aGivenSplitLendsValidationFromShortHistoriesToo() throws {
+    var data = dataset([1, 2, 3, 4, 10, 21])
+    data.givenParts = data.interactions.users.map { _ in .train }
+    let split = try Splitter.split(data, method: .given)
+    #expect((0..<6).map { split.validation.degree($0) } == [0, 0, 1, 1, 1, 2])
+    #expect((0..<6).map { split.train.degree($0) } == [1, 2, 2, 3, 9, 19])
+  }
+
   @Test func kCoreAgreesWithDroppingByHand() {
     let data = SyntheticDataset.generate(users: 300, items: 80, interactionsPerUser: 12, seed: 3)
     let core = data.kCore(users: 7, items: 12)
@@ -82,6 +90,19 @@ struct SplitTests {
       })
     #expect(found == expected)
     #expect(!found.isEmpty && found.count < data.interactions.count)
+  }
+
+  /// Where each loss makes the next: a chain, which falls apart from its ends.
+  @Test(.timeLimit(.minutes(1))) func kCoreTakesLinearTime() {
+    let count = 200_000
+    let names = (0..<count).map(String.init)
+    let chain = Dataset(
+      name: "chain", userIDs: names,
+      catalogue: ItemCatalogue(ids: names, titles: names, descriptions: names, categories: names.map { [$0] }),
+      interactions: InteractionTable(
+        users: (0..<Int32(2 * count - 1)).map { $0 / 2 }, items: (0..<Int32(2 * count - 1)).map { ($0 + 1) / 2 }))
+    #expect(chain.kCore(users: 2, items: 2).interactions.count == 0)
+    #expect(chain.kCore(users: 1, items: 2).interactions.count == 2 * count - 2)
   }
 
   @Test func aThresholdNeedsRatings() throws {

@@ -42,4 +42,13 @@ static inline int glta_build_uses_fma(void) {
 #endif
 }
 
+/// Tells the processor that this thread only waits for another one to write.
+static inline void glta_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __builtin_arm_yield();
+#endif
+}
+
 #endif

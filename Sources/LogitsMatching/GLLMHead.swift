@@ -48,10 +48,9 @@ public struct GLLMHead: Sendable {
   public func queries(_ hidden: Matrix) -> Matrix {
     guard kind == .tied else { return hidden }
     let result = Matrix(rows: hidden.rows, columns: weight.rows)
-    let scratch = Matrix(rows: 1, columns: Product.scratchCount)
     Product.multiply(
       rows: hidden.rows, a: hidden.base, rowStride: hidden.columns, b: PackedMatrix(transposing: weight),
-      into: result.base, stride: result.columns, scratch: scratch.base)
+      into: result.base, stride: result.columns)
     return result
   }
 }

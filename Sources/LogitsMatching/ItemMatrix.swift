@@ -36,10 +36,8 @@ public struct ItemMatrix: Sendable {
   private func scores(_ queries: Matrix, _ items: PackedMatrix) -> Matrix {
     precondition(queries.columns == columns)
     let result = Matrix(rows: queries.rows, columns: items.columns)
-    let scratch = Matrix(rows: 1, columns: Product.scratchCount)
     Product.multiply(
-      rows: queries.rows, a: queries.base, rowStride: columns, b: items, into: result.base, stride: items.columns,
-      scratch: scratch.base)
+      rows: queries.rows, a: queries.base, rowStride: columns, b: items, into: result.base, stride: items.columns)
     return result
   }
 }

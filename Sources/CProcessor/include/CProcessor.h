@@ -2,6 +2,8 @@
 #ifndef GLTA_CPROCESSOR_H
 #define GLTA_CPROCESSOR_H
 
+#include "MicroTile.h"
+
 /// Nonzero where the running CPU has 512-bit vectors.
 static inline int glta_cpu_has_avx512(void) {
 #if defined(__x86_64__)

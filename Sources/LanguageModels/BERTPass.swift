@@ -4,7 +4,8 @@ public import Tensors
 ///
 /// Sequences are never padded and no product spans two of them, so each costs its own length and has the same bits in
 /// any batch. A pass is used for one sequence after another and keeps its memory; it is not to be used by two threads
-/// at once. The loops inside run on the given pool, or on the calling thread where that is already inside a loop.
+/// at once. The loops inside run on the given pool. A pass that is itself run inside a loop is given `.serial`: it has
+/// scratch memory for every worker of its pool, and a pass for each worker with scratch for all is threads squared.
 public final class BERTPass {
   /// What a forward pass keeps for the backward pass.
   public enum Retention: Sendable {

@@ -46,10 +46,8 @@ public struct GraphEmbeddings: Sendable {
     return FullRanking.rank(users: wanted, items: items.rows, excluding: excluded, pool: pool) { block, scores in
       let rows = Matrix(rows: block.count, columns: users.columns)
       Embedding.forward(table: users, ids: block.map { Int32($0) }, into: rows.base)
-      let scratch = Matrix(rows: 1, columns: Product.scratchCount)
       Product.multiply(
-        rows: rows.rows, a: rows.base, rowStride: rows.columns, b: packed, into: scores.base, stride: scores.columns,
-        scratch: scratch.base)
+        rows: rows.rows, a: rows.base, rowStride: rows.columns, b: packed, into: scores.base, stride: scores.columns)
     }
   }
 }

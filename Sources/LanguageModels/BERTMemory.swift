@@ -7,14 +7,14 @@ struct LayerActivations {
   let query: Matrix
   /// length x 2 hidden: keys, then values.
   let keyValue: Matrix
-  /// heads x (queries x length).
-  private let probability: Matrix
+  /// heads x (queries x length); nil where there is no backward pass.
+  private let probability: Matrix?
   /// queries x hidden: before the first norm.
   let attended: Matrix
   /// queries x hidden: after the first norm.
   let normalized: Matrix
-  /// queries x inner: before the activation.
-  let expanded: Matrix
+  /// queries x inner: the slope of the activation, and before that its input; nil where there is no backward pass.
+  let slope: Matrix?
   /// queries x hidden: before the second norm.
   let summed: Matrix
   let attendedMean: Matrix
@@ -22,20 +22,23 @@ struct LayerActivations {
   let summedMean: Matrix
   let summedRstd: Matrix
 
-  static func count(_ configuration: BERTConfiguration, queries: Int, length: Int) -> Int {
-    let perQuery = 4 * configuration.hiddenSize + configuration.intermediateSize + configuration.headCount * length
+  /// Floats that one layer takes.
+  ///
+  /// - Parameter retains: whether there will be a backward pass.
+  static func count(_ configuration: BERTConfiguration, queries: Int, length: Int, retains: Bool) -> Int {
+    let kept = retains ? configuration.intermediateSize + configuration.headCount * length : 0
     // Four statistics a query, and a cache line of slack for the start of each of eleven matrices.
-    return queries * (perQuery + 4) + length * 2 * configuration.hiddenSize + 11 * 16
+    return queries * (4 * configuration.hiddenSize + kept + 4) + length * 2 * configuration.hiddenSize + 11 * 16
   }
 
-  init(_ configuration: BERTConfiguration, queries: Int, length: Int, from arena: inout FloatArena) {
-    let (hidden, inner) = (configuration.hiddenSize, configuration.intermediateSize)
+  init(_ configuration: BERTConfiguration, queries: Int, length: Int, retains: Bool, from arena: inout FloatArena) {
+    let hidden = configuration.hiddenSize
     query = arena.take(queries, hidden)
     keyValue = arena.take(length, 2 * hidden)
-    probability = arena.take(configuration.headCount, queries * length)
+    probability = retains ? arena.take(configuration.headCount, queries * length) : nil
     attended = arena.take(queries, hidden)
     normalized = arena.take(queries, hidden)
-    expanded = arena.take(queries, inner)
+    slope = retains ? arena.take(queries, configuration.intermediateSize) : nil
     summed = arena.take(queries, hidden)
     attendedMean = arena.take(1, queries)
     attendedRstd = arena.take(1, queries)
@@ -43,7 +46,7 @@ struct LayerActivations {
     summedRstd = arena.take(1, queries)
   }
 
-  func probabilities(_ head: Int) -> UnsafeMutablePointer<Float> { probability.row(head) }
+  func probabilities(_ head: Int) -> UnsafeMutablePointer<Float>? { probability?.row(head) }
 }
 
 /// Matrices cut one after another out of one run of floats that is kept between sequences: a pass allocates nothing
@@ -71,7 +74,7 @@ struct FloatArena {
 /// The memory of a `BERTPass`.
 struct BERTMemory {
   /// Rows that one call of a row-wise step works on, so that its inner activations stay in the cache.
-  static let blockRows = 96
+  static let blockRows = 144
 
   private let model: BERTModel
   private let workers: Int
@@ -107,10 +110,11 @@ struct BERTMemory {
     let configuration = model.configuration
     let hidden = configuration.hiddenSize
     self.retention = retention
+    let retains = retention != .nothing
     prepareWorkers(length: length)
 
     let stateCount = retention == .nothing ? 2 : model.layers.count + 1
-    let gradients = retention == .nothing ? 0 : 6
+    let gradients = retains ? 6 : 0
     arena.reset(count: (stateCount + 4 + gradients) * (length * hidden + 16) + 4 * (length + 16))
     states = (0..<stateCount).map { _ in arena.take(length, hidden) }
     embedded = arena.take(length, hidden)
@@ -118,7 +122,7 @@ struct BERTMemory {
     embeddedRstd = arena.take(1, length)
     queryInput = arena.take(length, hidden)
     context = arena.take(length, hidden)
-    if retention != .nothing {
+    if retains {
       gradient = arena.take(length, hidden)
       dattended = arena.take(length, hidden)
       dcontext = arena.take(length, hidden)
@@ -130,9 +134,11 @@ struct BERTMemory {
     for layer in model.layers.indices {
       let queries = layer == model.layers.count - 1 ? wanted ?? length : length
       let slot = retention == .activations ? layer : 0
-      layerArenas[slot].reset(count: LayerActivations.count(configuration, queries: length, length: length))
+      layerArenas[slot].reset(
+        count: LayerActivations.count(configuration, queries: length, length: length, retains: retains))
       layers.append(
-        LayerActivations(configuration, queries: queries, length: length, from: &layerArenas[slot]))
+        LayerActivations(
+          configuration, queries: queries, length: length, retains: retains, from: &layerArenas[slot]))
     }
     wantedRows = wanted ?? length
   }

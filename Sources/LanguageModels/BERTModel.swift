@@ -73,29 +73,30 @@ struct FrozenLinear: Sendable {
   }
 
   /// out = x Wᵀ + b, or out = x Wᵀ + b + residual.
+  ///
+  /// - Parameter finish: called for each part of `out` that is complete, while it is in the cache.
   func apply(
     rows: Int, _ x: UnsafePointer<Float>, adding residual: UnsafePointer<Float>? = nil,
-    into out: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+    into out: UnsafeMutablePointer<Float>, finish: ((_ rows: Range<Int>, _ columns: Range<Int>) -> Void)? = nil
   ) {
     let columns = forward.columns
-    for row in 0..<rows {
-      let target = out + row * columns
-      target.update(from: bias.base, count: columns)
-      if let residual { Accumulate.add(columns, residual + row * columns, to: target) }
+    var start = Product.Start.bias(bias.base)
+    if let residual {
+      for row in 0..<rows { Accumulate.sum(columns, bias.base, residual + row * columns, into: out + row * columns) }
+      start = .rows(out, stride: columns)
     }
     Product.multiply(
-      rows: rows, a: x, rowStride: forward.depth, b: forward, into: out, stride: columns, accumulate: true,
-      scratch: scratch)
+      rows: rows, a: x, rowStride: forward.depth, b: forward, into: out, stride: columns, from: start, finish: finish)
   }
 
-  /// dx = dout W, or dx += dout W.
+  /// dx = dout W, or dx = residual + dout W; the residual may be dx itself.
   func applyBackward(
-    rows: Int, _ dout: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>, accumulate: Bool = false,
-    scratch: UnsafeMutablePointer<Float>
+    rows: Int, _ dout: UnsafePointer<Float>, adding residual: UnsafePointer<Float>? = nil,
+    into dx: UnsafeMutablePointer<Float>, finish: ((_ rows: Range<Int>, _ columns: Range<Int>) -> Void)? = nil
   ) {
     Product.multiply(
       rows: rows, a: dout, rowStride: backward.depth, b: backward, into: dx, stride: backward.columns,
-      accumulate: accumulate, scratch: scratch)
+      from: residual.map { .rows($0, stride: backward.columns) } ?? .zero, finish: finish)
   }
 }
 

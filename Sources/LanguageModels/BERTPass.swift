@@ -4,7 +4,8 @@ public import Tensors
 ///
 /// Sequences are never padded and no product spans two of them, so each costs its own length and has the same bits in
 /// any batch. A pass is used for one sequence after another and keeps its memory; it is not to be used by two threads
-/// at once. The loops inside run on the given pool, or on the calling thread where that is already inside a loop.
+/// at once. The loops inside run on the given pool. A pass that is itself run inside a loop is given `.serial`: it has
+/// scratch memory for every worker of its pool, and a pass for each worker with scratch for all is threads squared.
 public final class BERTPass {
   /// What a forward pass keeps for the backward pass.
   public enum Retention: Sendable {
@@ -34,7 +35,8 @@ public final class BERTPass {
   public static func retainedFloats(model: BERTModel, length: Int, retention: Retention) -> Int {
     let configuration = model.configuration
     let inputs = length * configuration.hiddenSize
-    let layer = LayerActivations.count(configuration, queries: length, length: length)
+    let layer = LayerActivations.count(
+      configuration, queries: length, length: length, retains: retention != .nothing)
     switch retention {
     case .nothing: return layer + 2 * inputs
     case .layerInputs: return layer + (configuration.layerCount + 1) * inputs
@@ -125,20 +127,18 @@ public final class BERTPass {
     let input = memory.input(of: index)
     let state = memory.activations(of: index)
     let queryInput = gatherQueries(index, from: input)
-    forEachBlock(of: length) { [memory] rows, worker in
+    forEachBlock(queries: queryInput.rows) { rows, queries, _ in
       layer.keyValue.apply(
-        rows: rows.count, input.row(rows.lowerBound), into: state.keyValue.row(rows.lowerBound),
-        scratch: memory.scratch(worker))
-    }
-    forEachBlock(of: queryInput.rows) { [memory] rows, worker in
+        rows: rows.count, input.row(rows.lowerBound), into: state.keyValue.row(rows.lowerBound))
+      guard !queries.isEmpty else { return }
       layer.query.apply(
-        rows: rows.count, queryInput.row(rows.lowerBound), into: state.query.row(rows.lowerBound),
-        scratch: memory.scratch(worker))
+        rows: queries.count, queryInput.row(queries.lowerBound), into: state.query.row(queries.lowerBound))
     }
     attend(state)
     let output = memory.output(of: index)
-    forEachBlock(of: queryInput.rows) { rows, worker in
-      self.finish(layer, state, residual: queryInput, rows, into: output, worker: worker)
+    forEachBlock(queries: queryInput.rows) { _, queries, worker in
+      guard !queries.isEmpty else { return }
+      self.finish(layer, state, residual: queryInput, queries, into: output, worker: worker)
     }
   }
 
@@ -171,26 +171,35 @@ public final class BERTPass {
   ) {
     let configuration = model.configuration
     let (start, count, hidden) = (rows.lowerBound, rows.count, configuration.hiddenSize)
-    let scratch = memory.scratch(worker)
-    let inner = memory.inner(worker)
     layer.attentionOutput.apply(
-      rows: count, memory.context.row(start), adding: residual.row(start), into: state.attended.row(start),
-      scratch: scratch)
+      rows: count, memory.context.row(start), adding: residual.row(start), into: state.attended.row(start))
     LayerNorm.forward(
       rows: count, columns: hidden, x: state.attended.row(start), weight: layer.attentionNorm.weight.base,
       bias: layer.attentionNorm.bias.base, epsilon: configuration.normEpsilon, into: state.normalized.row(start),
       mean: state.attendedMean.base + start, rstd: state.attendedRstd.base + start)
-    layer.expansion.apply(
-      rows: count, state.normalized.row(start), into: state.expanded.row(start), scratch: scratch)
-    GELU.forward(
-      configuration.activation, count: count * configuration.intermediateSize, x: state.expanded.row(start),
-      into: inner)
+    let inner = memory.inner(worker)
+    expand(layer, rows: count, state.normalized.row(start), into: inner, slope: state.slope?.row(start))
     layer.contraction.apply(
-      rows: count, inner, adding: state.normalized.row(start), into: state.summed.row(start), scratch: scratch)
+      rows: count, inner, adding: state.normalized.row(start), into: state.summed.row(start))
     LayerNorm.forward(
       rows: count, columns: hidden, x: state.summed.row(start), weight: layer.outputNorm.weight.base,
       bias: layer.outputNorm.bias.base, epsilon: configuration.normEpsilon, into: output.row(start),
       mean: state.summedMean.base + start, rstd: state.summedRstd.base + start)
+  }
+
+  /// The first half of the feed-forward block; the activation goes over each part of the product that is complete.
+  private func expand(
+    _ layer: BERTLayer, rows: Int, _ x: UnsafePointer<Float>, into inner: UnsafeMutablePointer<Float>,
+    slope: UnsafeMutablePointer<Float>?
+  ) {
+    let (form, columns) = (model.configuration.activation, model.configuration.intermediateSize)
+    let product = slope ?? inner
+    layer.expansion.apply(rows: rows, x, into: product) { part, partColumns in
+      let offset = part.lowerBound * columns + partColumns.lowerBound
+      GELU.forward(
+        form, rows: part.count, columns: partColumns.count, stride: columns, x: product + offset, into: inner + offset,
+        slope: slope.map { $0 + offset })
+    }
   }
 
   // MARK: A layer backward
@@ -200,26 +209,27 @@ public final class BERTPass {
     let layer = model.layers[index]
     let state = memory.activations(of: index)
     let queries = state.query.rows
-    forEachBlock(of: queries) { rows, worker in self.finishBackward(layer, state, rows, worker: worker) }
+    forEachBlock(queries: queries) { _, queries, worker in
+      guard !queries.isEmpty else { return }
+      self.finishBackward(layer, state, queries, worker: worker)
+    }
     attendBackward(state)
     let gradient = memory.gradient
     let (dquery, dkeyValue, dattended) = (memory.dquery, memory.dkeyValue, memory.dattended)
-    forEachBlock(of: queries) { [memory] rows, worker in
-      layer.query.applyBackward(
-        rows: rows.count, dquery.row(rows.lowerBound), into: dattended.row(rows.lowerBound), accumulate: true,
-        scratch: memory.scratch(worker))
-    }
-    forEachBlock(of: length) { [memory] rows, worker in
-      layer.keyValue.applyBackward(
-        rows: rows.count, dkeyValue.row(rows.lowerBound), into: gradient.row(rows.lowerBound),
-        scratch: memory.scratch(worker))
-    }
-    if let rows = queryRows(index) {
-      for (position, row) in rows.enumerated() {
-        Accumulate.add(model.hiddenSize, dattended.row(position), to: gradient.row(row))
+    let gathered = queryRows(index)
+    forEachBlock(queries: queries) { rows, queries, _ in
+      if !queries.isEmpty {
+        layer.query.applyBackward(
+          rows: queries.count, dquery.row(queries.lowerBound), adding: dattended.row(queries.lowerBound),
+          into: dattended.row(queries.lowerBound))
       }
-    } else {
-      Accumulate.add(length * model.hiddenSize, dattended.base, to: gradient.base)
+      // Where all rows are queries, the two sums are one.
+      layer.keyValue.applyBackward(
+        rows: rows.count, dkeyValue.row(rows.lowerBound),
+        adding: gathered == nil ? dattended.row(rows.lowerBound) : nil, into: gradient.row(rows.lowerBound))
+    }
+    for (position, row) in (gathered ?? []).enumerated() {
+      Accumulate.add(model.hiddenSize, dattended.row(position), to: gradient.row(row))
     }
   }
 
@@ -227,24 +237,35 @@ public final class BERTPass {
   private func finishBackward(_ layer: BERTLayer, _ state: LayerActivations, _ rows: Range<Int>, worker: Int) {
     let configuration = model.configuration
     let (start, count, hidden) = (rows.lowerBound, rows.count, configuration.hiddenSize)
-    let scratch = memory.scratch(worker)
     let inner = memory.inner(worker)
     let gradient = memory.gradient.row(start)
     LayerNorm.backward(
       rows: count, columns: hidden, dout: gradient, x: state.summed.row(start),
       weight: layer.outputNorm.weight.base, mean: state.summedMean.base + start,
       rstd: state.summedRstd.base + start, into: gradient)
-    layer.contraction.applyBackward(rows: count, gradient, into: inner, scratch: scratch)
-    GELU.backward(
-      configuration.activation, count: count * configuration.intermediateSize, dout: inner,
-      x: state.expanded.row(start), into: inner)
-    layer.expansion.applyBackward(rows: count, inner, into: gradient, accumulate: true, scratch: scratch)
+    contractBackward(layer, rows: count, gradient, into: inner, slope: state.slope?.row(start))
+    layer.expansion.applyBackward(rows: count, inner, adding: gradient, into: gradient)
     LayerNorm.backward(
       rows: count, columns: hidden, dout: gradient, x: state.attended.row(start),
       weight: layer.attentionNorm.weight.base, mean: state.attendedMean.base + start,
       rstd: state.attendedRstd.base + start, into: memory.dattended.row(start))
     layer.attentionOutput.applyBackward(
-      rows: count, memory.dattended.row(start), into: memory.dcontext.row(start), scratch: scratch)
+      rows: count, memory.dattended.row(start), into: memory.dcontext.row(start))
+  }
+
+  /// The gradient of the feed-forward block's expanded half, through the activation.
+  private func contractBackward(
+    _ layer: BERTLayer, rows: Int, _ dout: UnsafePointer<Float>, into inner: UnsafeMutablePointer<Float>,
+    slope: UnsafePointer<Float>?
+  ) {
+    guard let slope else { return }
+    let columns = model.configuration.intermediateSize
+    layer.contraction.applyBackward(rows: rows, dout, into: inner) { part, partColumns in
+      let offset = part.lowerBound * columns + partColumns.lowerBound
+      GELU.backward(
+        rows: part.count, columns: partColumns.count, stride: columns, dout: inner + offset, slope: slope + offset,
+        into: inner + offset)
+    }
   }
 
   private func attendBackward(_ state: LayerActivations) {
@@ -252,9 +273,10 @@ public final class BERTPass {
     let attention = Attention(length: length, headColumns: hidden / heads)
     let (dcontext, dquery, dkeyValue) = (memory.dcontext, memory.dquery, memory.dkeyValue)
     pool.forEach(heads) { [memory] head, worker in
+      guard let p = state.probabilities(head) else { return }
       let column = head * attention.headColumns
       attention.backward(
-        queries: state.query.rows, dout: dcontext.base + column, p: state.probabilities(head),
+        queries: state.query.rows, dout: dcontext.base + column, p: p,
         q: state.query.base + column, qStride: hidden, k: state.keyValue.base + column,
         v: state.keyValue.base + hidden + column, kvStride: 2 * hidden, dq: dquery.base + column,
         dk: dkeyValue.base + column, dv: dkeyValue.base + hidden + column, scratch: memory.scratch(worker))
@@ -263,12 +285,14 @@ public final class BERTPass {
 
   // MARK: Sharing out rows
 
-  /// Cuts rows evenly over the threads. `Product` gives a row the same bits in any block, so the cut is free to follow
-  /// the number of threads.
-  private func forEachBlock(of rows: Int, _ body: (Range<Int>, _ worker: Int) -> Void) {
-    let block = min(BERTMemory.blockRows, (rows + pool.threads - 1) / pool.threads)
-    pool.forEach((rows + block - 1) / block) { index, worker in
-      body(index * block..<min(rows, (index + 1) * block), worker)
-    }
+  /// Cuts the sequence, and the queries along with it, evenly over the threads; where there are few queries, a block may
+  /// have none. `Product` gives a row the same bits in any block, so the cut is free to follow the number of threads.
+  private func forEachBlock(
+    queries: Int, _ body: (_ rows: Range<Int>, _ queries: Range<Int>, _ worker: Int) -> Void
+  ) {
+    let most = BERTMemory.blockRows
+    let count = min(max(pool.threads, (length + most - 1) / most), length)
+    func part(_ rows: Int, _ index: Int) -> Range<Int> { rows * index / count..<rows * (index + 1) / count }
+    pool.forEach(count) { index, worker in body(part(length, index), part(queries, index), worker) }
   }
 }

@@ -52,7 +52,10 @@ public struct ModelBenchmark: Sendable, Codable {
     let tokens = min(128, model.maximumLength)
     for batch in [1, 16] {
       let work = operations(model.configuration, batch: batch, tokens: tokens)
-      let passes = (0..<max(batch, pool.threads)).map { _ in BERTPass(model: model, pool: pool) }
+      // One sequence has all threads inside its pass; many are shared out.
+      let passes = (0..<max(batch, pool.threads)).map { _ in
+        BERTPass(model: model, pool: batch == 1 ? pool : .serial)
+      }
       let input = model.inputEmbeddings((0..<Int32(tokens)).map { $0 % Int32(model.configuration.vocabularySize) })
       let gradient = Matrix(rows: tokens, columns: model.hiddenSize)
       gradient.fill(0.01)

@@ -21,7 +21,7 @@ public struct TextEmbedder: Sendable {
     _ texts: [String], maximumTokens: Int = 64, pool: ThreadPool, progress: (Int) -> Bool = { _ in true }
   ) throws(GLTAError) -> Matrix {
     let result = Matrix(rows: texts.count, columns: model.hiddenSize)
-    let passes = (0..<pool.threads).map { _ in BERTPass(model: model, pool: pool) }
+    let passes = (0..<pool.threads).map { _ in BERTPass(model: model, pool: .serial) }
     let limit = min(maximumTokens, model.maximumLength - 2)
     let failures = FirstFailure()
     let block = 256

@@ -42,16 +42,47 @@ public struct GLLMHead: Sendable {
   /// The matrix that queries are scored against.
   public func itemRows(tokens: Matrix) -> Matrix { kind == .free ? weight : tokens }
 
-  /// What is compared with the item rows: the hidden states themselves, or their image under A. rows x D.
+}
+
+/// A head that is not trained any more, its matrices packed once: what serving scores with.
+///
+/// Everything goes through `Product`: the same bits for a row alone and among others, for an item among all and among few.
+public struct FrozenHead: Sendable {
+  private let head: GLLMHead
+  /// Aᵀ of a tied head.
+  private let transform: PackedMatrix?
+  private let items: ItemMatrix
+
+  /// - Parameter tokens: |I| x D, the projected item tokens; read by a tied head.
+  public init(_ head: GLLMHead, tokens: Matrix) {
+    self.head = head
+    transform = head.kind == .tied ? PackedMatrix(transposing: head.weight) : nil
+    items = ItemMatrix(head.itemRows(tokens: tokens))
+  }
+
+  /// The logits of some items, in their order: hidden.rows x candidates.count; all items where `candidates` is nil.
   ///
-  /// Goes through `Product`: the same bits for a row alone and among others.
-  public func queries(_ hidden: Matrix) -> Matrix {
-    guard kind == .tied else { return hidden }
-    let result = Matrix(rows: hidden.rows, columns: weight.rows)
-    let scratch = Matrix(rows: 1, columns: Product.scratchCount)
+  /// - Precondition: every candidate is an item. Callers check ids that come from outside.
+  public func logits(_ hidden: Matrix, candidates: [Int32]? = nil) -> Matrix {
+    let logits = items.scores(queries(hidden), candidates: candidates)
+    for slot in 0..<logits.rows {
+      let row = logits.row(slot)
+      if let candidates {
+        for (column, item) in candidates.enumerated() { row[column] += head.bias.base[Int(item)] }
+      } else {
+        Accumulate.add(logits.columns, head.bias.base, to: row)
+      }
+    }
+    return logits
+  }
+
+  /// What is compared with the item rows: the hidden states themselves, or their image under A. rows x D.
+  private func queries(_ hidden: Matrix) -> Matrix {
+    guard let transform else { return hidden }
+    let result = Matrix(rows: hidden.rows, columns: transform.columns)
     Product.multiply(
-      rows: hidden.rows, a: hidden.base, rowStride: hidden.columns, b: PackedMatrix(transposing: weight),
-      into: result.base, stride: result.columns, scratch: scratch.base)
+      rows: hidden.rows, a: hidden.base, rowStride: hidden.columns, b: transform, into: result.base,
+      stride: result.columns)
     return result
   }
 }

@@ -28,18 +28,29 @@ public struct ItemMatrix: Sendable {
   /// - Precondition: every candidate is a row. Callers check ids that come from outside.
   public func scores(_ queries: Matrix, candidates: [Int32]?) -> Matrix {
     guard let candidates else { return scores(queries) }
+    if candidates.count * ItemMatrix.packingCost >= count { return pick(candidates, of: scores(queries)) }
     let gathered = Matrix(rows: candidates.count, columns: columns)
     Embedding.forward(table: rows, ids: candidates, into: gathered.base)
     return scores(queries, PackedMatrix(transposing: gathered))
   }
 
+  /// Packing the rows of candidates for one product takes about as long as scoring this many packed rows each.
+  private static let packingCost = 4
+
+  private func pick(_ candidates: [Int32], of scores: Matrix) -> Matrix {
+    let result = Matrix(rows: scores.rows, columns: candidates.count)
+    for query in 0..<scores.rows {
+      let (row, all) = (result.row(query), scores.row(query))
+      for (column, item) in candidates.enumerated() { row[column] = all[Int(item)] }
+    }
+    return result
+  }
+
   private func scores(_ queries: Matrix, _ items: PackedMatrix) -> Matrix {
     precondition(queries.columns == columns)
     let result = Matrix(rows: queries.rows, columns: items.columns)
-    let scratch = Matrix(rows: 1, columns: Product.scratchCount)
     Product.multiply(
-      rows: queries.rows, a: queries.base, rowStride: columns, b: items, into: result.base, stride: items.columns,
-      scratch: scratch.base)
+      rows: queries.rows, a: queries.base, rowStride: columns, b: items, into: result.base, stride: items.columns)
     return result
   }
 }

@@ -9,15 +9,15 @@ import TokenAlignment
 public struct LogitsRankerStage: Sendable {
   private let bundle: RecommenderBundle
   private let model: BERTModel
-  private let items: ItemMatrix
+  private let head: FrozenHead
 
   public init(bundle: RecommenderBundle, model: BERTModel) {
     self.bundle = bundle
     self.model = model
-    items = ItemMatrix(bundle.alignment.head.itemRows(tokens: bundle.itemTokens))
+    head = FrozenHead(bundle.alignment.head, tokens: bundle.itemTokens)
   }
 
-  /// Memory for one ranking at a time, reused between them.
+  /// Memory for one ranking at a time, reused between them; `.serial` where rankings are themselves shared out over a pool.
   public func makePass(pool: ThreadPool) -> BERTPass { BERTPass(model: model, pool: pool) }
 
   /// The best `count` of the candidates.
@@ -45,25 +45,11 @@ public struct LogitsRankerStage: Sendable {
   ) throws(GLTAError) -> Matrix {
     let hidden = try pass.forward(
       inputEmbeddings: try inputEmbeddings(prompt), wanted: prompt.slotPositions.map(Int.init))
-    return logits(hidden, candidates: candidates)
-  }
-
-  private func logits(_ hidden: Matrix, candidates: [Int32]?) -> Matrix {
-    let logits = items.scores(bundle.alignment.head.queries(hidden), candidates: candidates)
-    let bias = bundle.alignment.head.bias.base
-    for slot in 0..<logits.rows {
-      let row = logits.row(slot)
-      if let candidates {
-        for (column, item) in candidates.enumerated() { row[column] += bias[Int(item)] }
-      } else {
-        Accumulate.add(logits.columns, bias, to: row)
-      }
-    }
-    return logits
+    return head.logits(hidden, candidates: candidates)
   }
 
   private func finalScores(_ hidden: Matrix, candidates: [Int32], prior: [Float]) -> Matrix {
-    let scores = logits(hidden, candidates: candidates)
+    let scores = head.logits(hidden, candidates: candidates)
     Ranking.addPrior(prior, weight: bundle.manifest.weights.gllm, to: scores)
     return scores
   }

@@ -44,7 +44,7 @@ public struct Recommender: Sendable {
   public func rank(
     _ requests: [RankingRequest], pool: ThreadPool, progress: (Int) -> Bool = { _ in true }
   ) throws(GLTAError) -> [[RankedItem]] {
-    let passes = (0..<pool.threads).map { _ in ranker.makePass(pool: pool) }
+    let passes = (0..<pool.threads).map { _ in ranker.makePass(pool: .serial) }
     var results = [[RankedItem]](repeating: [], count: requests.count)
     let failures = FirstFailure()
     let block = 64

@@ -54,13 +54,12 @@ public struct TokenAlignerStage: Sendable {
 
   private func userToken(_ vector: [Float]) -> Matrix {
     let projector = bundle.alignment.userProjector
-    let token = projector.bias.copy()
-    let scratch = Matrix(rows: 1, columns: Product.scratchCount)
+    let token = Matrix(rows: 1, columns: projector.bias.columns)
     vector.withUnsafeBufferPointer { vector in
       guard let base = vector.baseAddress else { return }
       Product.multiply(
         rows: 1, a: base, rowStride: vector.count, b: userWeight, into: token.base, stride: token.columns,
-        accumulate: true, scratch: scratch.base)
+        from: .bias(projector.bias.base))
     }
     return token
   }

@@ -5,6 +5,7 @@
 #else
   import Darwin
 #endif
+import CProcessor
 import Synchronization
 
 /// Threads that share out the indices of a loop.
@@ -18,6 +19,10 @@ import Synchronization
 public final class ThreadPool: @unchecked Sendable {
   /// The threads that work on a loop, the caller's among them.
   public let threads: Int
+
+  /// The calling thread alone: for work inside the loops of another pool. Its worker is 0 on every thread, so scratch
+  /// memory for one worker is enough and belongs to whoever runs the loop.
+  public static let serial = ThreadPool(threads: 1)
 
   private let state: PoolState
   private var handles: [pthread_t] = []
@@ -50,7 +55,8 @@ public final class ThreadPool: @unchecked Sendable {
   public func forEach(_ count: Int, _ body: (_ index: Int, _ worker: Int) -> Void) {
     guard count > 0 else { return }
     guard threads > 1, count > 1, !PoolState.isInsideLoop else {
-      for index in 0..<count { body(index, PoolState.currentWorker) }
+      let worker = threads > 1 ? PoolState.currentWorker : 0
+      for index in 0..<count { body(index, worker) }
       return
     }
     turn.withLock { _ in
@@ -94,100 +100,141 @@ public final class ThreadPool: @unchecked Sendable {
   }
 }
 
-/// What the threads of a pool share. The mutex and the conditions live at fixed addresses, as POSIX demands; the rest is
-/// read and written under the mutex, but for the counters.
+/// What the threads of a pool share.
+///
+/// One word says which loop is open and how many threads are in it; joining, leaving and closing are single steps on that
+/// word, so that handing over a loop to a thread that looks for one takes no lock. Mutex and conditions are for threads
+/// that sleep; they live at fixed addresses, as POSIX demands.
 private final class PoolState: @unchecked Sendable {
   typealias Body = (Int, Int) -> Void
 
-  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-  private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-  private let done = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  /// The loop's number, whether it is closed to those who have not joined, and the threads in it beside the caller.
+  private struct Gate {
+    static let closed = 1 << 20
+    static let loop = 1 << 21
+    static func members(_ word: Int) -> Int { word & (closed - 1) }
+    static func isClosed(_ word: Int) -> Bool { word & closed != 0 }
+  }
+
+  private let gate = Atomic<Int>(Gate.closed)
+  private let next = Atomic<Int>(0)
+  private let stopping = Atomic<Bool>(false)
+  /// Written while the gate is closed and empty, read by members.
   private var body: UnsafePointer<Body>?
   private var count = 0
-  private var running = 0
-  private var stopping = false
-  /// Grows by one with every loop, so that a thread notices work without the lock.
-  private let generation = Atomic<Int>(0)
-  private let next = Atomic<Int>(0)
-  private let finished = Atomic<Int>(0)
 
-  /// How often a thread looks for work before it sleeps: a few microseconds, about the length of the gaps between the
-  /// loops of one forward pass.
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private let left = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private let sleepers = Atomic<Int>(0)
+  private let callerSleeps = Atomic<Bool>(false)
+
+  /// How often a thread looks before it sleeps: some 50 microseconds, what waking it would take. The gaps between the
+  /// loops of one forward pass are shorter.
   private static let spins = 2_000
 
   init() {
     mutex.initialize(to: pthread_mutex_t())
     wake.initialize(to: pthread_cond_t())
-    done.initialize(to: pthread_cond_t())
+    left.initialize(to: pthread_cond_t())
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(wake, nil)
-    pthread_cond_init(done, nil)
+    pthread_cond_init(left, nil)
   }
 
   deinit {
-    pthread_cond_destroy(done)
+    pthread_cond_destroy(left)
     pthread_cond_destroy(wake)
     pthread_mutex_destroy(mutex)
-    done.deallocate()
+    left.deallocate()
     wake.deallocate()
     mutex.deallocate()
   }
 
   func run(count: Int, body: UnsafePointer<Body>) {
-    pthread_mutex_lock(mutex)
     self.body = body
     self.count = count
     next.store(0, ordering: .relaxed)
-    finished.store(0, ordering: .relaxed)
-    generation.add(1, ordering: .releasing)
-    pthread_cond_broadcast(wake)
-    pthread_mutex_unlock(mutex)
+    // Opens the next loop. Sequentially consistent, here and in `awaitLoop`: either this sees a sleeper or it sees this.
+    gate.store((gate.load(ordering: .relaxed) & ~Gate.closed) &+ Gate.loop, ordering: .sequentiallyConsistent)
+    if sleepers.load(ordering: .sequentiallyConsistent) > 0 { locked { pthread_cond_broadcast(wake) } }
 
     share(as: 0, body: body, count: count)
 
-    var spin = 0
-    while finished.load(ordering: .acquiring) < count, spin < PoolState.spins { spin += 1 }
-    pthread_mutex_lock(mutex)
-    while finished.load(ordering: .acquiring) < count || running > 0 { pthread_cond_wait(done, mutex) }
+    // No index is left: whoever has not joined need not, and an index that runs is a member's.
+    gate.bitwiseOr(Gate.closed, ordering: .sequentiallyConsistent)
+    awaitMembers()
     self.body = nil
-    self.count = 0
-    pthread_mutex_unlock(mutex)
   }
 
   func work(as worker: Int) {
     var seen = 0
-    while true {
-      var spin = 0
-      while generation.load(ordering: .acquiring) == seen, spin < PoolState.spins { spin += 1 }
-      pthread_mutex_lock(mutex)
-      while generation.load(ordering: .acquiring) == seen, !stopping { pthread_cond_wait(wake, mutex) }
-      if stopping {
-        pthread_mutex_unlock(mutex)
-        return
-      }
-      seen = generation.load(ordering: .acquiring)
-      guard let body else {
-        // The loop was over before this thread woke.
-        pthread_mutex_unlock(mutex)
-        continue
-      }
-      let count = count
-      running += 1
-      pthread_mutex_unlock(mutex)
-
+    while awaitLoop(after: seen) {
+      let word = join()
+      seen = word & ~(Gate.loop - 1)
+      // Closed: the loop was over before this thread woke.
+      guard !Gate.isClosed(word), let body else { continue }
       share(as: worker, body: body, count: count)
-
-      pthread_mutex_lock(mutex)
-      running -= 1
-      pthread_cond_signal(done)
-      pthread_mutex_unlock(mutex)
+      gate.subtract(1, ordering: .sequentiallyConsistent)
+      if callerSleeps.load(ordering: .sequentiallyConsistent) { locked { pthread_cond_signal(left) } }
     }
   }
 
   func stop() {
+    stopping.store(true, ordering: .sequentiallyConsistent)
+    locked { pthread_cond_broadcast(wake) }
+  }
+
+  /// Becomes a member of the open loop, if one is open; returns the word as it was.
+  private func join() -> Int {
+    var word = gate.load(ordering: .acquiring)
+    while !Gate.isClosed(word) {
+      let (done, original) = gate.weakCompareExchange(
+        expected: word, desired: word + 1, ordering: .acquiringAndReleasing)
+      if done { break }
+      word = original
+    }
+    return word
+  }
+
+  /// Waits for another loop than the one that was seen; false where the pool is given up.
+  private func awaitLoop(after seen: Int) -> Bool {
+    func hasCome() -> Bool {
+      gate.load(ordering: .sequentiallyConsistent) & ~(Gate.loop - 1) != seen
+        || stopping.load(ordering: .sequentiallyConsistent)
+    }
+    if !spin(until: hasCome) {
+      locked {
+        sleepers.add(1, ordering: .sequentiallyConsistent)
+        while !hasCome() { pthread_cond_wait(wake, mutex) }
+        sleepers.subtract(1, ordering: .sequentiallyConsistent)
+      }
+    }
+    return !stopping.load(ordering: .sequentiallyConsistent)
+  }
+
+  private func awaitMembers() {
+    func haveLeft() -> Bool { Gate.members(gate.load(ordering: .sequentiallyConsistent)) == 0 }
+    if spin(until: haveLeft) { return }
+    locked {
+      callerSleeps.store(true, ordering: .sequentiallyConsistent)
+      while !haveLeft() { pthread_cond_wait(left, mutex) }
+      callerSleeps.store(false, ordering: .sequentiallyConsistent)
+    }
+  }
+
+  @inline(__always)
+  private func spin(until condition: () -> Bool) -> Bool {
+    for _ in 0..<PoolState.spins {
+      if condition() { return true }
+      glta_pause()
+    }
+    return false
+  }
+
+  private func locked(_ body: () -> Void) {
     pthread_mutex_lock(mutex)
-    stopping = true
-    pthread_cond_broadcast(wake)
+    body()
     pthread_mutex_unlock(mutex)
   }
 
@@ -198,7 +245,6 @@ private final class PoolState: @unchecked Sendable {
       let index = next.add(1, ordering: .relaxed).oldValue
       guard index < count else { return }
       body.pointee(index, worker)
-      finished.add(1, ordering: .releasing)
     }
   }
 

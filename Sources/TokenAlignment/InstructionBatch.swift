@@ -26,7 +26,7 @@ package final class InstructionBatch {
   package func forward(_ instructions: [Instruction], itemTokens: Matrix, userTokens: Matrix?) throws(GLTAError)
     -> Matrix
   {
-    while passes.count < instructions.count { passes.append(BERTPass(model: model, pool: pool)) }
+    while passes.count < instructions.count { passes.append(BERTPass(model: model, pool: .serial)) }
     let retention = retention(for: instructions)
     let offsets = slotOffsets(instructions)
     let hidden = Matrix(rows: offsets[instructions.count], columns: model.hiddenSize)

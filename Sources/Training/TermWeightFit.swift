@@ -38,7 +38,7 @@ struct TermWeightFit {
     let items = bundle.catalogue.count
     let perUser = items * (bundle.manifest.alignment.slots + 3)
     let users = Array(users.prefix(max(1, TermWeightFit.maximumFloats / max(1, perUser))))
-    let passes = (0..<pool.threads).map { _ in recommender.ranker.makePass(pool: pool) }
+    let passes = (0..<pool.threads).map { _ in recommender.ranker.makePass(pool: .serial) }
     var cases = [Case?](repeating: nil, count: users.count)
     let failures = FirstFailure()
     for start in stride(from: 0, to: users.count, by: 64) {

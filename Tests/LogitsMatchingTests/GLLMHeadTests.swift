@@ -61,11 +61,21 @@ struct GLLMHeadTests {
     if kind == .tied { check(tokens, try #require(found.tokens)) }
   }
 
-  @Test func aQueryHasTheSameBitsAloneAndAmongOthers() {
-    let head = GLLMHead(kind: .tied, items: 9, hiddenSize: 12, seed: 1)
-    let all = head.queries(hidden)
+  @Test(arguments: [HeadKind.free, .tied])
+  func aLogitHasTheSameBitsForARowAloneAndAnItemAmongFew(kind: HeadKind) {
+    let head = GLLMHead(
+      kind: kind, weight: Self.random(kind == .free ? 9 : 12, 12, "weight"), bias: Self.random(1, 9, "bias"))
+    let frozen = FrozenHead(head, tokens: tokens)
+    let all = frozen.logits(hidden)
     for row in 0..<hidden.rows {
-      #expect(head.queries(hidden.slice(row..<row + 1)).elements == all.slice(row..<row + 1).elements)
+      #expect(frozen.logits(hidden.slice(row..<row + 1)).elements == all.slice(row..<row + 1).elements)
+    }
+    // One item, some, all in another order: few are packed for the product, of many the product is picked from.
+    for candidates: [Int32] in [[7], [8, 2], [8, 7, 6, 5, 4, 3, 2, 1, 0]] {
+      let some = frozen.logits(hidden, candidates: candidates)
+      for row in 0..<hidden.rows {
+        for (column, item) in candidates.enumerated() { #expect(some[row, column] == all[row, Int(item)]) }
+      }
     }
   }
 }

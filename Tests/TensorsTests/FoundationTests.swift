@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 import Tensors
 import TestSupport
@@ -28,6 +29,31 @@ struct ThreadPoolTests {
       }
     }
     #expect(sums.elements.allSatisfy { $0 == 45 })
+  }
+
+  @Test func theSerialPoolHasOneWorkerInAnyLoop() {
+    let pool = ThreadPool(threads: 3)
+    let workers = Matrix(rows: 8, columns: 4)
+    pool.forEach(8) { outer, _ in
+      ThreadPool.serial.forEach(4) { inner, worker in workers[outer, inner] = Float(worker) }
+    }
+    #expect(workers.elements.allSatisfy { $0 == 0 })
+  }
+
+  /// Threads that sleep, that look for work, and that come when all is done.
+  @Test func survivesLoopsThatAreEarlyAndLate() {
+    let total = Atomic<Int>(0)
+    for threads in [2, 3, 8] {
+      let pool = ThreadPool(threads: threads)
+      for loop in 0..<200 {
+        pool.forEach(5) { index, _ in
+          if index == loop % 7 { usleep(200) }
+          total.add(1, ordering: .relaxed)
+        }
+        if loop % 10 == 0 { usleep(300) }
+      }
+    }
+    #expect(total.load(ordering: .relaxed) == 3_000)
   }
 
   @Test func survivesManyShortLoops() {

@@ -107,7 +107,7 @@ struct KernelGradientTests {
     // Every quarter from -8 to 8 and a tail that is no multiple of eight.
     let x = Matrix((0..<67).map { Float($0) * 0.25 - 8 }, rows: 1, columns: 67)
     let out = Matrix(rows: 1, columns: 67)
-    func forward() { GELU.forward(form, count: 67, x: x.base, into: out.base) }
+    func forward() { GELU.forward(form, columns: 67, x: x.base, into: out.base) }
     forward()
     for index in 0..<67 {
       let value = Double(x.base[index])
@@ -119,7 +119,10 @@ struct KernelGradientTests {
     }
     let dout = randomMatrix(1, 67, seed: 2)
     let dx = Matrix(rows: 1, columns: 67)
-    GELU.backward(form, count: 67, dout: dout.base, x: x.base, into: dx.base)
+    let (again, slope) = (Matrix(rows: 1, columns: 67), x.copy())
+    GELU.forward(form, columns: 67, x: slope.base, into: again.base, slope: slope.base)
+    #expect(again.elements == out.elements)
+    GELU.backward(columns: 67, dout: dout.base, slope: slope.base, into: dx.base)
     let expected = finiteDifferences(of: x) {
       forward()
       return dot(out, dout)

@@ -56,6 +56,48 @@ struct ProductTests {
     }
   }
 
+  /// Every height of tile, with and without an edge on the right, one block of terms and two, A as it is and transposed,
+  /// and every start: each element is the sum in order, to the bit.
+  @Test(arguments: [(16, 40), (21, 385)]) func allTilesAndStartsSumInOrder(columns: Int, depth: Int) {
+    let b = randomMatrix(columns, depth, seed: 2)
+    let (packed, bias) = (PackedMatrix(transposing: b), randomMatrix(1, columns, seed: 3))
+    for rows in Array(1...14) + [144, 146] {
+      let (a, added) = (randomMatrix(rows, depth), randomMatrix(rows, columns, seed: 4))
+      let transposed = Matrix(rows: depth, columns: rows)
+      for row in 0..<rows { for k in 0..<depth { transposed[k, row] = a[row, k] } }
+      func check(_ start: Product.Start, _ first: (Int, Int) -> Float) {
+        let (c, d) = (Matrix(rows: rows, columns: columns), added.copy())
+        Product.multiply(rows: rows, a: a.base, rowStride: depth, b: packed, into: c.base, stride: columns, from: start)
+        var same = true
+        for row in 0..<rows {
+          for column in 0..<columns {
+            var sum = first(row, column)
+            for k in 0..<depth { sum = sum.addingProduct(a[row, k], b[column, k]) }
+            same = same && c[row, column] == sum
+          }
+        }
+        #expect(same)
+        Product.multiply(
+          rows: rows, a: transposed.base, rowStride: 1, columnStride: rows, b: packed, into: d.base, stride: columns,
+          from: start)
+        #expect(c.elements == d.elements)
+      }
+      check(.zero) { _, _ in 0 }
+      check(.bias(bias.base)) { bias[0, $1] }
+      check(.rows(added.base, stride: columns)) { added[$0, $1] }
+    }
+  }
+
+  @Test func finishesEachElementOnceItsSumIsComplete() {
+    let (a, b) = (randomMatrix(200, 500), PackedMatrix(randomMatrix(500, 50, seed: 2)))
+    let (plain, doubled) = (Matrix(rows: 200, columns: 50), Matrix(rows: 200, columns: 50))
+    Product.multiply(rows: 200, a: a.base, rowStride: 500, b: b, into: plain.base, stride: 50)
+    Product.multiply(rows: 200, a: a.base, rowStride: 500, b: b, into: doubled.base, stride: 50) { rows, columns in
+      for row in rows { for column in columns { doubled[row, column] *= 2 } }
+    }
+    #expect(doubled.elements == plain.elements.map { 2 * $0 })
+  }
+
   @Test func matmulOverBLASAgreesInAllTranspositions() {
     let pool = ThreadPool(threads: 2)
     let (a, b) = (randomMatrix(300, 33), randomMatrix(33, 19, seed: 2))

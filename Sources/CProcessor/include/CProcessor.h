@@ -2,6 +2,8 @@
 #ifndef GLTA_CPROCESSOR_H
 #define GLTA_CPROCESSOR_H
 
+#include "MicroTile.h"
+
 /// Nonzero where the running CPU has 512-bit vectors.
 static inline int glta_cpu_has_avx512(void) {
 #if defined(__x86_64__)
@@ -39,6 +41,15 @@ static inline int glta_build_uses_fma(void) {
   return 1;
 #else
   return 0;
+#endif
+}
+
+/// Tells the processor that this thread only waits for another one to write.
+static inline void glta_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __builtin_arm_yield();
 #endif
 }
 

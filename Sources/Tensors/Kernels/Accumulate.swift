@@ -7,6 +7,15 @@ public enum Accumulate {
     }
   }
 
+  /// out = x + y.
+  public static func sum(
+    _ count: Int, _ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, into out: UnsafeMutablePointer<Float>
+  ) {
+    forEachVector(to: count) { offset, lanes in
+      store8(out + offset, load8(x + offset, lanes) + load8(y + offset, lanes), lanes)
+    }
+  }
+
   /// y += scale * x.
   public static func add(
     _ count: Int, _ x: UnsafePointer<Float>, scaledBy scale: Float, to y: UnsafeMutablePointer<Float>

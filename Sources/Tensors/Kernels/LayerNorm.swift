@@ -18,8 +18,7 @@ public enum LayerNorm {
       let center = Vector(repeating: average)
       var squares = Vector.zero
       forEachVector(to: columns) { offset, lanes in
-        var centered = load8(x + offset, lanes) - center
-        if lanes < 8 { for lane in lanes..<8 { centered[lane] = 0 } }
+        let centered = keep8(load8(x + offset, lanes) - center, lanes)
         squares = squares.addingProduct(centered, centered)
       }
       let inverse = 1 / (sum8(squares) / Float(columns) + epsilon).squareRoot()

@@ -18,8 +18,7 @@ public enum Softmax {
       let highest = Vector(repeating: maximum(columns, x) * scale)
       var sums = Vector.zero
       forEachVector(to: columns) { offset, lanes in
-        var value = exp8(load8(x + offset, lanes) * factor - highest)
-        if lanes < 8 { for lane in lanes..<8 { value[lane] = 0 } }
+        let value = keep8(exp8(load8(x + offset, lanes) * factor - highest), lanes)
         sums += value
         store8(x + offset, value, lanes)
       }
@@ -54,8 +53,7 @@ public enum Softmax {
     let center = Vector(repeating: highest)
     var sums = Vector.zero
     forEachVector(to: columns) { offset, lanes in
-      var value = exp8(load8(x + offset, lanes) - center)
-      if lanes < 8 { for lane in lanes..<8 { value[lane] = 0 } }
+      let value = keep8(exp8(load8(x + offset, lanes) - center), lanes)
       sums += value
     }
     return highest + logf(sum8(sums))
@@ -65,7 +63,7 @@ public enum Softmax {
     var highest = -Float.infinity
     var highests = Vector(repeating: -.infinity)
     let whole = columns / 8 * 8
-    forEachVector(to: whole) { offset, _ in
+    for offset in stride(from: 0, to: whole, by: 8) {
       let value = load8(x + offset)
       highests = highests.replacing(with: value, where: value .> highests)
     }

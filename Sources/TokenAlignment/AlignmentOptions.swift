@@ -30,10 +30,10 @@ public struct AlignmentOptions: Sendable, Codable, Equatable {
   /// Adam's step size in stage 2; the paper states none.
   public var itemLearningRate: Float = 1e-3
   /// Passes over the users in stage 3 at most. Zero leaves the stage out.
-  public var userEpochs = 10
+  public var userEpochs = 8
   /// Users of one such pass, drawn anew for each; zero takes all. What is learned is shared by all users, and a model is
   /// validated after so many.
-  public var usersPerEpoch = 1_500
+  public var usersPerEpoch = 1_000
   /// Adam's step size in stage 3; the paper states none.
   public var userLearningRate: Float = 5e-4
   /// Stage 3 stops after this many epochs without a better validation NDCG@10.

@@ -24,7 +24,7 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
   /// Instruction (b) as a template with `{user}`, `{items}`, `{slots}`, and as wanted `{profile}` and `{prediction}`.
   public var userTemplate: String
   /// Validation users that early stopping of stage 3 and the fit of weights rank for, at most, each.
-  public var validationUsers = 1_000
+  public var validationUsers = 500
 
   /// A recipe as it stands, with some parts left out.
   public init(recipe: Recipe, without: [Ablation] = [], seed: UInt64 = 42, splitMethod: SplitMethod? = nil) {

@@ -132,31 +132,48 @@ struct TrainCommand: ParsableCommand {
         let bundle: String
         let contentHash: String
         let seconds: Double
+        /// Of all threads together: what a busy machine does not change.
+        let processorSeconds: Double
         let peakMemoryMiB: Int
         let validation: [String: Double]
         let weights: BundleManifest.TermWeights
       }
       return try Terminal.printJSON(
         Result(
-          bundle: out, contentHash: hash, seconds: seconds, peakMemoryMiB: PeakMemory.mebibytes,
+          bundle: out, contentHash: hash, seconds: seconds, processorSeconds: ProcessUsage.processorSeconds,
+          peakMemoryMiB: ProcessUsage.peakMebibytes,
           validation: bundle.manifest.validation, weights: bundle.manifest.weights))
     }
     print("bundle \(out)  content \(hash.prefix(16))")
-    if seconds > 0 { print(String(format: "trained in %.1f s, peak memory %d MiB", seconds, PeakMemory.mebibytes)) }
+    if seconds > 0 { print(String(format: "trained in %.1f s, peak memory %d MiB", seconds, ProcessUsage.peakMebibytes)) }
     print("next: glta evaluate --bundle \(out)")
   }
 }
 
-/// The most memory that this process has held.
-enum PeakMemory {
-  static var mebibytes: Int {
+/// What this process has used of the machine.
+enum ProcessUsage {
+  private static var usage: rusage {
     var usage = rusage()
     #if os(Linux)
       getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-      return usage.ru_maxrss / 1024
     #else
-      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-      return usage.ru_maxrss / 1_048_576
+      getrusage(RUSAGE_SELF, &usage)
     #endif
+    return usage
+  }
+
+  /// The most memory that it has held.
+  static var peakMebibytes: Int {
+    #if os(Linux)
+      usage.ru_maxrss / 1024
+    #else
+      usage.ru_maxrss / 1_048_576
+    #endif
+  }
+
+  /// Time of all its threads on a core.
+  static var processorSeconds: Double {
+    let (user, system) = (usage.ru_utime, usage.ru_stime)
+    return Double(user.tv_sec + system.tv_sec) + Double(user.tv_usec + system.tv_usec) * 1e-6
   }
 }

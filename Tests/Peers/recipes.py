@@ -5,7 +5,7 @@
     python3 Tests/Peers/recipes.py --data ml-100k=PATH ml-1m=PATH [--recipes default paper] [--seed 42]
 
 Every cell is one `glta train` and one `glta evaluate` (test split, all items ranked), with the tool's own figures for
-seconds and peak memory. A finished cell is kept in --out as JSON; after a stop the same command goes on with the rest,
+seconds, processor seconds of all threads, and peak memory. A finished cell is kept in --out as JSON; after a stop the same command goes on with the rest,
 and a run that was stopped goes on from its checkpoints (its seconds are then those of its last part, and marked).
 """
 
@@ -40,9 +40,11 @@ def measure(name, data, recipe, options, out):
 
 def row(result, ranking, label):
     values = " | ".join(f"{result['figures'][ranking][metric]:.4f}" for metric in METRICS)
-    cost = " | "
+    cost = " | | "
     if ranking == "metrics":
-        cost = f"{result['trained']['seconds']:.0f}{'+' if result['resumed'] else ''} | {result['trained']['peakMemoryMiB']}"
+        trained = result["trained"]
+        mark = "+" if result["resumed"] else ""
+        cost = f"{trained['seconds']:.0f}{mark} | {trained['processorSeconds']:.0f}{mark} | {trained['peakMemoryMiB']}"
     return f"| {result['data']} | {label} | {values} | {cost} |"
 
 
@@ -57,7 +59,7 @@ def main():
     parser.add_argument("--out", type=Path, default=ROOT / ".demo/recipes")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    lines = [f"| data | ranking | {' | '.join(METRICS)} | seconds | MiB |", "|---|---|" + "---|" * (len(METRICS) + 2)]
+    lines = [f"| data | ranking | {' | '.join(METRICS)} | seconds | CPU seconds | MiB |", "|---|---|" + "---|" * (len(METRICS) + 3)]
     for entry in options.data:
         name, _, data = entry.partition("=")
         results = [measure(name, data, recipe, options, options.out) for recipe in options.recipes]

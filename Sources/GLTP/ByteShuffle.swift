@@ -1,7 +1,8 @@
 /// Puts bytes of equal weight side by side, so that LZ4 sees the runs in small or sorted integers (gltp-1.md 4.2).
-enum ByteShuffle {
+package enum ByteShuffle {
   /// Byte j of element i moves to position j x count + i. Source and target do not overlap; neither need be aligned.
-  static func shuffle(_ source: UnsafeRawPointer, into target: UnsafeMutableRawPointer, count: Int, width: Int) {
+  package static func shuffle(_ source: UnsafeRawPointer, into target: UnsafeMutableRawPointer, count: Int, width: Int)
+  {
     switch width {
     case 2: split(source, UInt16.self, target, count)
     case 4: split(source, UInt32.self, target, count)
@@ -11,7 +12,9 @@ enum ByteShuffle {
   }
 
   /// The inverse of `shuffle`.
-  static func unshuffle(_ source: UnsafeRawPointer, into target: UnsafeMutableRawPointer, count: Int, width: Int) {
+  package static func unshuffle(
+    _ source: UnsafeRawPointer, into target: UnsafeMutableRawPointer, count: Int, width: Int
+  ) {
     switch width {
     case 2:
       for index in 0..<count {

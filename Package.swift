@@ -34,6 +34,7 @@ let package = Package(
     .library(name: "Bundles", targets: ["Bundles"]),
     .library(name: "RankingStages", targets: ["RankingStages"]),
     .library(name: "Training", targets: ["Training"]),
+    .library(name: "Mesh", targets: ["Mesh"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -41,6 +42,7 @@ let package = Package(
   targets: [
     // System libraries: a module map and a shim header each.
     .systemLibrary(name: "COpenBLAS", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     // SHA-256. ZeroMQ needs libsodium anyway; swift-crypto would add three minutes of BoringSSL to every clean build.
     .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
@@ -76,6 +78,9 @@ let package = Package(
         "TokenAlignment", "Bundles", "RankingStages",
       ]),
 
+    // Serving. This tree knows tensors, not models; it meets the other one in the services.
+    library("Mesh", ["CZeroMQ"]),
+
     .executableTarget(
       name: "glta",
       dependencies: [
@@ -93,6 +98,7 @@ let package = Package(
     tests("GraphEncoding", ["Interactions", "RankingEvaluation"]),
     tests("LogitsMatching", ["Tensors"]),
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
+    tests("Mesh", []),
     // The tool as people call it, in processes of its own.
     .testTarget(
       name: "ToolTests", dependencies: ["glta", "Tensors", "TestSupport"], path: "Tests/ToolTests",

@@ -6,7 +6,12 @@ import Synchronization
 /// change places, so nothing is allocated once they have grown to the size of the largest batch. Order is kept per
 /// inbox. Made by ``EventLoop/makeInbox(of:_:)``.
 package final class Inbox<Element: Sendable>: InboxDrain, @unchecked Sendable {
-  private let pending = Mutex<[Element]>([])
+  private struct Pending {
+    var elements: [Element] = []
+    var isClosed = false
+  }
+
+  private let pending = Mutex(Pending())
   private var batch: [Element] = []
   private let receive: (Element) -> Void
   private let alarm: LoopAlarm
@@ -17,19 +22,31 @@ package final class Inbox<Element: Sendable>: InboxDrain, @unchecked Sendable {
   }
 
   /// Hands `element` to the loop. From any thread; never waits for the loop. After the loop has ended, what is posted is
-  /// dropped with the inbox.
+  /// dropped.
   package func post(_ element: Element) {
     let isFirst = pending.withLock { pending in
-      pending.append(element)
-      return pending.count == 1
+      guard !pending.isClosed else { return false }
+      pending.elements.append(element)
+      return pending.elements.count == 1
     }
     if isFirst { alarm.ring() }
   }
 
   override func drain() {
-    pending.withLock { swap(&$0, &batch) }
+    pending.withLock { swap(&$0.elements, &batch) }
     for element in batch { receive(element) }
     batch.removeAll(keepingCapacity: true)
+  }
+
+  override func close() {
+    batch.removeAll()
+    let dropped = pending.withLock { pending in
+      pending.isClosed = true
+      defer { pending.elements = [] }
+      return pending.elements
+    }
+    // Outside of the lock: what is dropped here may post.
+    withExtendedLifetime(dropped) {}
   }
 }
 
@@ -39,4 +56,7 @@ package class InboxDrain {
 
   /// Hands out everything that is pending. Called on the loop's thread.
   func drain() {}
+
+  /// Drops what is pending and what will be posted.
+  func close() {}
 }

@@ -3,6 +3,7 @@
 #else
   import Musl
 #endif
+import CZeroMQ
 import Synchronization
 
 /// Wakes a loop's thread out of its poll: an eventfd, written only while the loop sleeps.
@@ -14,7 +15,7 @@ final class LoopAlarm: Sendable {
 
   /// - Throws: `MeshError.inputOutput` if the process has no descriptor left.
   init() throws(MeshError) {
-    descriptor = eventfd(0, Int32(EFD_CLOEXEC.rawValue) | Int32(EFD_NONBLOCK.rawValue))
+    descriptor = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
     guard descriptor >= 0 else { throw systemError("create an eventfd") }
   }
 

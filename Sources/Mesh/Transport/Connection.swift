@@ -21,7 +21,7 @@ final class Connection {
   var acknowledged = 0
   /// Whether anything was delivered since the last look.
   var hasDelivered = false
-  /// The bytes that libzmq had read at the last look, if that was measured.
+  /// The bytes that libzmq had read at the last look, if every message completed by then had been received.
   var processed: Int?
   /// Why it was cut, if it was.
   var cut: Offence?

@@ -10,9 +10,9 @@ package struct EdgeLimits: Sendable {
   package var sendHighWater: Int32
   /// The messages libzmq queues from one peer before it stops reading its connection.
   package var receiveHighWater: Int32
-  /// The bytes that a TCP peer may have sent without a message that contains them having been delivered. libzmq shows
-  /// no part before the last one has arrived, so this alone bounds a message that never ends. Choose at least
-  /// `receiveHighWater` x the largest honest message, plus what the kernel buffers (a few MiB).
+  /// The bytes that libzmq may have read from a TCP peer beyond the messages that were delivered. libzmq shows no part
+  /// before the last one has arrived, so this alone bounds a message that never ends. Choose at least
+  /// `receiveHighWater` x the largest honest message.
   package var maxUndeliveredBytes: Int
   /// The same for all peers of a listener together; the connection with the most is cut first.
   package var maxUndeliveredBytesInAll: Int
@@ -25,10 +25,10 @@ package struct EdgeLimits: Sendable {
   /// The bytes parked for one peer.
   package var maxParkedBytes: Int
 
-  /// For clients, who are many, small and not trusted: a message of 1 MiB in parts of at most 256 KiB.
+  /// For clients, who are many, small and not trusted: a message of 256 KiB in parts of at most 128 KiB.
   package static let client = EdgeLimits(
-    maxParts: 20, maxPartBytes: 256 << 10, maxMessageBytes: 1 << 20, sendHighWater: 32, receiveHighWater: 8,
-    maxUndeliveredBytes: 16 << 20, maxUndeliveredBytesInAll: 128 << 20, maxConnections: 1_024,
+    maxParts: 20, maxPartBytes: 128 << 10, maxMessageBytes: 256 << 10, sendHighWater: 32, receiveHighWater: 12,
+    maxUndeliveredBytes: 4 << 20, maxUndeliveredBytesInAll: 32 << 20, maxConnections: 1_024,
     firstMessage: .seconds(20), maxParkedMessages: 64, maxParkedBytes: 4 << 20)
 
   /// Between the services of a mesh: parts of 9 MiB, messages of 33 MiB (the protocol's 32 MiB of tensors).

@@ -1,7 +1,7 @@
 /// A timer of an event loop, made once and armed as often as needed without allocating.
 ///
 /// Made by ``EventLoop/makeTimer(_:)``; used on the loop's thread only.
-package final class LoopTimer {
+package final class LoopTimer: @unchecked Sendable {
   /// When it fires; nil while it is not armed.
   package var deadline: MonotonicInstant? { position == LoopTimer.idle ? nil : due }
 

@@ -1,5 +1,5 @@
 /// One connection of a listener from its first message to its end. Used on the loop's thread only.
-package final class Peer: Hashable, CustomStringConvertible {
+package final class Peer: Hashable, CustomStringConvertible, @unchecked Sendable {
   package let id: PeerID
   /// Who the peer has proved to be; nil where the listener does not ask for keys.
   package let identity: PeerIdentity?

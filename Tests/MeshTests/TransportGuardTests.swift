@@ -105,7 +105,8 @@ extension TransportTests {
         for attacker in attackers {
           await onOwnThread {
             guard attacker.shakeHands() else { return }
-            let part = [3] + withUnsafeBytes(of: UInt64(60_000).bigEndian) { Array($0) }
+            let part =
+              [3] + withUnsafeBytes(of: UInt64(60_000).bigEndian) { Array($0) }
               + [UInt8](repeating: 0, count: 60_000)
             for _ in 0..<50 where !attacker.send(part) { return }
           }

@@ -12,7 +12,9 @@ extension TransportTests {
     }
 
     /// Keeps `inFlight` messages under way for `duration` and measures their round trips.
-    private func measure(_ byteCount: Int, inFlight: Int, _ duration: Duration, isEncrypted: Bool) async throws -> Figures {
+    private func measure(_ byteCount: Int, inFlight: Int, _ duration: Duration, isEncrypted: Bool) async throws
+      -> Figures
+    {
       let server = try IOThread()
       let client = try IOThread()
       let serverKeys = try KeyPair.generate()

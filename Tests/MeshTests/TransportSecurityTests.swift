@@ -156,7 +156,9 @@ extension TransportTests {
     func allowLists() throws {
       let key = try KeyPair.generate().publicKey
       #expect(try AllowList(text: "\(key) client a comment\r\n\n# more\n", source: "list").roles == [key: .client])
-      for (line, text) in [(1, "\(key)"), (2, "\n\(key) king"), (1, "short client"), (2, "\(key) client\n\(key) ranker")] {
+      for (line, text) in [
+        (1, "\(key)"), (2, "\n\(key) king"), (1, "short client"), (2, "\(key) client\n\(key) ranker"),
+      ] {
         let error = #expect(throws: MeshError.self) { try AllowList(text: text, source: "list") }
         #expect(error?.code == .invalidFile && error?.message.contains("line \(line)") == true)
       }
@@ -176,7 +178,9 @@ extension TransportTests {
         _ = try await loop.listener("tcp://0.0.0.0:0", Recorder(), security: .open(allowPublic: true))
         let list = AllowListSource(AllowList([:]))
         _ = try await loop.listener("tcp://*:0", Recorder(), security: .curve(.generate(), list))
-        for text in ["tcp://127.0.0.1:1", "tcp://127.9.9.9:1", "tcp://localhost:1", "tcp://[::1]:1", "inproc://a", "ipc:///a"] {
+        for text in [
+          "tcp://127.0.0.1:1", "tcp://127.9.9.9:1", "tcp://localhost:1", "tcp://[::1]:1", "inproc://a", "ipc:///a",
+        ] {
           #expect(try Endpoint(text).isLocal)
         }
       }

@@ -37,7 +37,7 @@ let package = Package(
     .library(name: "Mesh", targets: ["Mesh"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
   ],
   targets: [
     // System libraries: a module map and a shim header each.

@@ -157,6 +157,17 @@ extension TransportTests {
       #expect(thread.stopAndWait())
     }
 
+    @Test("Stopping gives up at its deadline when a handler does not return, and sees the end later")
+    func stuck() async throws {
+      let thread = try IOThread()
+      thread.loop.execute { usleep(700_000) }
+      let start = ContinuousClock.now
+      #expect(await thread.stop(deadline: .milliseconds(100)) == false)
+      #expect(thread.stopAndWait(deadline: .milliseconds(100)) == false)
+      #expect(ContinuousClock.now - start < .milliseconds(600))
+      #expect(await thread.stop())
+    }
+
     @Test("Sent messages reach their peer although the sender stops, within the linger time")
     func linger() async throws {
       try await withLoop { loop in

@@ -48,6 +48,8 @@ package final class Listener: @unchecked Sendable {
   private var lost: [Peer] = []
   private var lookTimer: LoopTimer?
   private var retryTimer: LoopTimer?
+  /// Whether the last service received everything that libzmq had completed.
+  private var isDrained = true
   private var isClosed = false
 
   /// Binds a socket.
@@ -246,7 +248,7 @@ package final class Listener: @unchecked Sendable {
   }
 
   private func look() {
-    for (connection, offence) in connections.look(at: .now, isDrained: !socket.isDirty) {
+    for (connection, offence) in connections.look(at: .now, isDrained: isDrained) {
       cut(connection, for: offence)
     }
     if !connections.isEmpty { lookTimer?.arm(after: connections.interval) }
@@ -260,7 +262,7 @@ package final class Listener: @unchecked Sendable {
   private func serve() -> Bool {
     guard !isClosed else { return false }
     serveMonitor()
-    var isDrained = false
+    isDrained = false
     for _ in 0..<Listener.batch where !isClosed {
       guard receiveMessage() else {
         isDrained = true

@@ -34,6 +34,7 @@ let package = Package(
     .library(name: "Bundles", targets: ["Bundles"]),
     .library(name: "RankingStages", targets: ["RankingStages"]),
     .library(name: "Training", targets: ["Training"]),
+    .library(name: "GLTP", targets: ["GLTP"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -44,6 +45,7 @@ let package = Package(
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     // SHA-256. ZeroMQ needs libsodium anyway; swift-crypto would add three minutes of BoringSSL to every clean build.
     .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CLZ4", providers: [.apt(["liblz4-dev"])]),
     .target(name: "CProcessor"),
     .target(name: "CLinux"),
 
@@ -77,6 +79,9 @@ let package = Package(
         "TokenAlignment", "Bundles", "RankingStages",
       ]),
 
+    // The mesh's tree; it meets the other one in StageServices only.
+    library("GLTP", ["CLZ4"]),
+
     .executableTarget(
       name: "glta",
       dependencies: [
@@ -94,6 +99,7 @@ let package = Package(
     tests("GraphEncoding", ["Interactions", "RankingEvaluation"]),
     tests("LogitsMatching", ["Tensors"]),
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
+    tests("GLTP", ["CLZ4"]),
     // The tool as people call it, in processes of its own.
     .testTarget(
       name: "ToolTests", dependencies: ["glta", "Tensors", "TestSupport"], path: "Tests/ToolTests",

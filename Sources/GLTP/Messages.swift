@@ -1,0 +1,260 @@
+/// A message: where it belongs, and what it says.
+public struct Message: Sendable, Equatable {
+  /// The codec sets `kind`, `tensorCount` and `tlvByteCount` from the body.
+  public var header: MessageHeader
+  public var body: MessageBody
+
+  public init(header: MessageHeader, body: MessageBody) {
+    self.header = header
+    self.header.kind = body.kind
+    self.body = body
+  }
+}
+
+/// What a message says; see gltp-1.md 5. Cases without a value say all in their header.
+public enum MessageBody: Sendable, Equatable {
+  case hello(Hello)
+  case welcome(Welcome)
+  case reject(Reject)
+  case ping
+  case pong
+  /// REQUESTs that the gateway may have sent in this session, all in all.
+  case credit(total: UInt64)
+  case drain(detail: WireText?)
+  case bye(detail: WireText?)
+  /// A REQUEST of stages none and encoder.
+  case rank(RankRequest)
+  /// A REQUEST of stages aligner and ranker: opens a run whose input follows.
+  case run(RunRequest)
+  case input(StreamChunk)
+  case partial(StreamChunk)
+  case end(RunEnd)
+  case cancel
+  case ack
+  case status
+  case report(StatusReport)
+
+  public var kind: MessageKind {
+    switch self {
+    case .hello: .hello
+    case .welcome: .welcome
+    case .reject: .reject
+    case .ping: .ping
+    case .pong: .pong
+    case .credit: .credit
+    case .drain: .drain
+    case .bye: .bye
+    case .rank, .run: .request
+    case .input: .input
+    case .partial: .partial
+    case .end: .end
+    case .cancel: .cancel
+    case .ack: .ack
+    case .status: .status
+    case .report: .report
+    }
+  }
+}
+
+/// One chunk of a stream. Which one a message carries follows from its stage and stream (gltp-1.md 5.4).
+public enum StreamChunk: Sendable, Equatable {
+  case instruction(InstructionInput)
+  case candidates(CandidateChunk)
+  case prompt(Prompt)
+  case ranking(RankingSnapshot)
+}
+
+/// What the encoder tells the aligner of the user.
+public struct InstructionInput: Sendable, Equatable {
+  /// f32[d].
+  public var userVector: WireTensor
+  /// i32[H]: dense items in the order of the prompt.
+  public var history: WireTensor
+  /// i32[N]: all items known of the user, ascending. An encoder may leave it out for a user whom the bundle knows.
+  public var subjectItems: WireTensor?
+
+  public init(userVector: WireTensor, history: WireTensor, subjectItems: WireTensor? = nil) {
+    self.userVector = userVector
+    self.history = history
+    self.subjectItems = subjectItems
+  }
+}
+
+/// Some of the items that compete, ascending, with their prior.
+public struct CandidateChunk: Sendable, Equatable {
+  /// i32[n], dense items.
+  public var ids: WireTensor
+  /// f32[n].
+  public var prior: WireTensor
+  /// All candidates of the request; 0 while unknown.
+  public var total: UInt32
+
+  public init(ids: WireTensor, prior: WireTensor, total: UInt32) {
+    self.ids = ids
+    self.prior = prior
+    self.total = total
+  }
+}
+
+/// What the language model reads: text as token ids, nodes as vectors.
+public struct Prompt: Sendable, Equatable {
+  /// i32[L].
+  public var tokenIDs: WireTensor
+  /// bf16[S, D].
+  public var softTokens: WireTensor
+  /// i32[S], ascending.
+  public var softPositions: WireTensor
+  /// i32[k], ascending.
+  public var slotPositions: WireTensor
+
+  public init(
+    tokenIDs: WireTensor, softTokens: WireTensor, softPositions: WireTensor, slotPositions: WireTensor
+  ) {
+    self.tokenIDs = tokenIDs
+    self.softTokens = softTokens
+    self.softPositions = softPositions
+    self.slotPositions = slotPositions
+  }
+}
+
+/// A ranking, complete in itself: it replaces the one before it. Whether it is provisional or incomplete stands in the
+/// header's flags.
+public struct RankingSnapshot: Sendable, Equatable {
+  /// K catalogue strings, best first.
+  public var items: StringList
+  /// f32[K].
+  public var scores: WireTensor
+  /// K titles where they were asked for.
+  public var titles: StringList?
+  /// Candidates taken into account.
+  public var itemsSeen: UInt32
+  /// All candidates of the request; 0 while unknown.
+  public var itemsTotal: UInt32
+
+  public init(items: StringList, scores: WireTensor, titles: StringList? = nil, itemsSeen: UInt32, itemsTotal: UInt32) {
+    self.items = items
+    self.scores = scores
+    self.titles = titles
+    self.itemsSeen = itemsSeen
+    self.itemsTotal = itemsTotal
+  }
+}
+
+/// What is to be ranked and for whom, in the catalogue's strings (gltp-1.md 5.3).
+public struct RankRequest: Sendable, Equatable {
+  /// A user of the data set, or a name for whoever is described by `items`.
+  public var userID: WireText?
+  /// What is known of an unseen user. At least one of `userID` and `items` is there.
+  public var items: StringList?
+  /// Items to return, 1 to 1,000.
+  public var count: UInt32
+  public var mode: RankingMode
+  /// Take this many candidates by prior. Not together with `candidates`; neither means the default rule.
+  public var retrieve: UInt32?
+  /// The items that compete.
+  public var candidates: StringList?
+  /// Items that must not be returned.
+  public var exclude: StringList?
+  /// Where given, only these may be returned.
+  public var allow: StringList?
+  public var exclusion: ExclusionRule
+
+  public init(
+    userID: WireText? = nil, items: StringList? = nil, count: UInt32, mode: RankingMode = .slots,
+    retrieve: UInt32? = nil, candidates: StringList? = nil, exclude: StringList? = nil, allow: StringList? = nil,
+    exclusion: ExclusionRule = .trainAndValidation
+  ) {
+    self.userID = userID
+    self.items = items
+    self.count = count
+    self.mode = mode
+    self.retrieve = retrieve
+    self.candidates = candidates
+    self.exclude = exclude
+    self.allow = allow
+    self.exclusion = exclusion
+  }
+}
+
+/// Opens a run of the aligner or the ranker.
+public struct RunRequest: Sendable, Equatable {
+  public var userID: WireText?
+  /// Items to return, 1 to 1,000.
+  public var count: UInt32
+  public var mode: RankingMode
+
+  public init(userID: WireText? = nil, count: UInt32, mode: RankingMode) {
+    self.userID = userID
+    self.count = count
+    self.mode = mode
+  }
+}
+
+/// Where a run's time went, in microseconds (gltp-1.md 7.10).
+public struct RunTiming: Sendable, Hashable {
+  public var attempt: UInt16
+  /// From receipt of what the run needs to the start of its computation; a gateway adds the wait for a worker.
+  public var queue: UInt32
+  public var decode: UInt32
+  public var compute: UInt32
+  public var encode: UInt32
+
+  public init(attempt: UInt16 = 0, queue: UInt32, decode: UInt32, compute: UInt32, encode: UInt32) {
+    self.attempt = attempt
+    self.queue = queue
+    self.decode = decode
+    self.compute = compute
+    self.encode = encode
+  }
+}
+
+/// The last message of a run or a request; its status stands in the header.
+public struct RunEnd: Sendable, Equatable {
+  /// Final with status OK; with DEADLINE or CANCELLED the best so far.
+  public var ranking: RankingSnapshot?
+  public var encoderTiming: RunTiming?
+  public var alignerTiming: RunTiming?
+  public var rankerTiming: RunTiming?
+  public var retryAfterMilliseconds: UInt32?
+  /// For people and logs.
+  public var detail: WireText?
+
+  public init(
+    ranking: RankingSnapshot? = nil, encoderTiming: RunTiming? = nil, alignerTiming: RunTiming? = nil,
+    rankerTiming: RunTiming? = nil, retryAfterMilliseconds: UInt32? = nil, detail: WireText? = nil
+  ) {
+    self.ranking = ranking
+    self.encoderTiming = encoderTiming
+    self.alignerTiming = alignerTiming
+    self.rankerTiming = rankerTiming
+    self.retryAfterMilliseconds = retryAfterMilliseconds
+    self.detail = detail
+  }
+
+  /// The timing of a stage; none of `Stage.none`.
+  public subscript(timing stage: Stage) -> RunTiming? {
+    get {
+      switch stage {
+      case .none: nil
+      case .encoder: encoderTiming
+      case .aligner: alignerTiming
+      case .ranker: rankerTiming
+      }
+    }
+    set {
+      switch stage {
+      case .none: break
+      case .encoder: encoderTiming = newValue
+      case .aligner: alignerTiming = newValue
+      case .ranker: rankerTiming = newValue
+      }
+    }
+  }
+}
+
+/// The metrics of a gateway or a worker as JSON (gltp-1.md 5.6), at most 256 KiB.
+public struct StatusReport: Sendable, Equatable {
+  /// u8[n]. Not parsed by the codec.
+  public var json: WireTensor
+  public init(json: WireTensor) { self.json = json }
+}

@@ -35,6 +35,8 @@ let package = Package(
     .library(name: "RankingStages", targets: ["RankingStages"]),
     .library(name: "Training", targets: ["Training"]),
     .library(name: "GLTP", targets: ["GLTP"]),
+    .library(name: "Mesh", targets: ["Mesh"]),
+    .library(name: "StageServices", targets: ["StageServices"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -42,6 +44,7 @@ let package = Package(
   targets: [
     // System libraries: a module map and a shim header each.
     .systemLibrary(name: "COpenBLAS", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     // SHA-256. ZeroMQ needs libsodium anyway; swift-crypto would add three minutes of BoringSSL to every clean build.
     .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
@@ -79,8 +82,15 @@ let package = Package(
         "TokenAlignment", "Bundles", "RankingStages",
       ]),
 
-    // The mesh's tree; it meets the other one in StageServices only.
+    // The mesh's tree: it knows tensors, not models, and meets the other one in StageServices only.
     library("GLTP", ["CLZ4"]),
+    library("Mesh", ["GLTP", "CZeroMQ"]),
+    library(
+      "StageServices",
+      [
+        "Tensors", "Interactions", "LanguageModels", "LogitsMatching", "TokenAlignment", "Bundles", "RankingStages",
+        "GLTP", "Mesh",
+      ]),
 
     .executableTarget(
       name: "glta",
@@ -100,6 +110,7 @@ let package = Package(
     tests("LogitsMatching", ["Tensors"]),
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
     tests("GLTP", ["CLZ4"]),
+    tests("Mesh", []),
     // The tool as people call it, in processes of its own.
     .testTarget(
       name: "ToolTests", dependencies: ["glta", "Tensors", "TestSupport"], path: "Tests/ToolTests",

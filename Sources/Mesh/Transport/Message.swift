@@ -1,0 +1,137 @@
+import CZeroMQ
+
+/// A multipart message: an ordered list of parts whose memory belongs to ZeroMQ.
+///
+/// Received parts may be held as long as the message lives and sent onward without copying: `append(movingPart:of:)`
+/// takes a part out of another message, `append(sharingPart:of:)` lets both own the same bytes (for replays). Sending
+/// takes all parts out: after a send that did not answer `.full` or `.gone`, the message is empty and must not be used.
+///
+/// Messages come from ``MessagePool`` and go back to it by themselves once the transport holds the last reference; one
+/// that is merely dropped frees its memory like any object. A message may be filled, read and dropped on any thread, by
+/// one thread at a time.
+package final class Message: @unchecked Sendable {
+  /// The parts that fit; more than any receiver of this package accepts.
+  package static let capacity = 20
+
+  /// How many parts there are.
+  package private(set) var count = 0
+  /// The bytes of all parts together.
+  package private(set) var byteCount = 0
+  /// `zmq_msg_t`s at fixed addresses: small parts live inside them.
+  private let parts = UnsafeMutablePointer<zmq_msg_t>.allocate(capacity: Message.capacity)
+
+  /// An empty message outside of any pool.
+  package init() {}
+
+  deinit {
+    removeAll()
+    parts.deallocate()
+  }
+
+  package var isEmpty: Bool { count == 0 }
+
+  /// The bytes of part `index`. They stay valid and in place while the message holds the part.
+  package subscript(index: Int) -> UnsafeRawBufferPointer {
+    precondition(index >= 0 && index < count, "a message of \(count) parts has no part \(index)")
+    let part = parts + index
+    return UnsafeRawBufferPointer(start: zmq_msg_data(part), count: zmq_msg_size(part))
+  }
+
+  /// Adds a part with a copy of `bytes`.
+  package func append(copying bytes: UnsafeRawBufferPointer) {
+    let target = appendPart(byteCount: bytes.count)
+    if let base = bytes.baseAddress, bytes.count > 0 {
+      target.baseAddress?.copyMemory(from: base, byteCount: bytes.count)
+    }
+  }
+
+  /// Adds a part with a copy of `bytes`.
+  package func append(copying bytes: some Sequence<UInt8>) {
+    let array = Array(bytes)
+    array.withUnsafeBytes { append(copying: $0) }
+  }
+
+  /// Adds a part of `byteCount` bytes, allocated by ZeroMQ, to be filled in by the caller before the message is sent.
+  package func appendPart(byteCount: Int) -> UnsafeMutableRawBufferPointer {
+    let part = nextPart()
+    let status = zmq_msg_init_size(part, byteCount)
+    precondition(status == 0, "out of memory for a part of \(byteCount) bytes")
+    grow(by: byteCount)
+    return UnsafeMutableRawBufferPointer(start: zmq_msg_data(part), count: byteCount)
+  }
+
+  /// Adds a part that stands on the first `count` bytes of `buffer` without copying them. The buffer returns to its pool
+  /// once ZeroMQ has written it out; the caller must not touch it any more. Small ones are copied: that is cheaper than
+  /// handing memory between threads.
+  package func append(_ buffer: PooledBuffer) {
+    let byteCount = buffer.count
+    guard byteCount > Message.copyThreshold else {
+      append(copying: UnsafeRawBufferPointer(start: buffer.base, count: byteCount))
+      buffer.recycle()
+      return
+    }
+    let part = nextPart()
+    let owner = Unmanaged.passRetained(buffer)
+    let status = zmq_msg_init_data(
+      part, buffer.base, byteCount,
+      { _, owner in
+        guard let owner else { return }
+        Unmanaged<PooledBuffer>.fromOpaque(owner).takeRetainedValue().recycle()
+      }, owner.toOpaque())
+    precondition(status == 0, "out of memory for a message")
+    grow(by: byteCount)
+  }
+
+  /// At most this many bytes are copied where they could be handed over: about what the bookkeeping costs.
+  package static let copyThreshold = 512
+
+  /// Adds part `index` of `other` and leaves an empty part there. Copies nothing.
+  package func append(movingPart index: Int, of other: Message) {
+    precondition(index >= 0 && index < other.count, "a message of \(other.count) parts has no part \(index)")
+    let part = nextPart()
+    zmq_msg_init(part)
+    let byteCount = zmq_msg_size(other.parts + index)
+    zmq_msg_move(part, other.parts + index)
+    other.byteCount -= byteCount
+    grow(by: byteCount)
+  }
+
+  /// Adds part `index` of `other`, which keeps it: both own the same bytes, which neither may write any more.
+  package func append(sharingPart index: Int, of other: Message) {
+    precondition(index >= 0 && index < other.count, "a message of \(other.count) parts has no part \(index)")
+    let part = nextPart()
+    zmq_msg_init(part)
+    zmq_msg_copy(part, other.parts + index)
+    grow(by: zmq_msg_size(part))
+  }
+
+  /// Frees all parts.
+  package func removeAll() {
+    for index in 0..<count { zmq_msg_close(parts + index) }
+    count = 0
+    byteCount = 0
+  }
+
+  // MARK: For the sockets
+
+  private func nextPart() -> UnsafeMutablePointer<zmq_msg_t> {
+    precondition(count < Message.capacity, "a message holds at most \(Message.capacity) parts")
+    return parts + count
+  }
+
+  private func grow(by bytes: Int) {
+    count += 1
+    byteCount += bytes
+  }
+
+  /// Moves a part that was received into the message.
+  func append(received part: UnsafeMutablePointer<zmq_msg_t>) {
+    let target = nextPart()
+    zmq_msg_init(target)
+    zmq_msg_move(target, part)
+    grow(by: zmq_msg_size(target))
+  }
+
+  /// Part `index` for `zmq_msg_send`, which empties it.
+  func rawPart(_ index: Int) -> UnsafeMutablePointer<zmq_msg_t> { parts + index }
+}

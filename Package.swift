@@ -88,8 +88,8 @@ let package = Package(
     library(
       "StageServices",
       [
-        "Tensors", "Interactions", "LanguageModels", "LogitsMatching", "TokenAlignment", "Bundles", "RankingStages",
-        "GLTP", "Mesh",
+        "Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching", "TokenAlignment", "Bundles",
+        "RankingStages", "GLTP", "Mesh",
       ]),
 
     .executableTarget(
@@ -111,6 +111,12 @@ let package = Package(
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
     tests("GLTP", ["CLZ4"]),
     tests("Mesh", []),
+    tests(
+      "StageServices",
+      [
+        "Tensors", "Interactions", "LanguageModels", "LogitsMatching", "TokenAlignment", "Bundles", "RankingStages",
+        "Training", "GraphEncoding", "GLTP", "Mesh",
+      ]),
     // The tool as people call it, in processes of its own.
     .testTarget(
       name: "ToolTests", dependencies: ["glta", "Tensors", "TestSupport"], path: "Tests/ToolTests",

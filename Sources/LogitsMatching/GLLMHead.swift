@@ -53,6 +53,9 @@ public struct FrozenHead: Sendable {
   private let transform: PackedMatrix?
   private let items: ItemMatrix
 
+  /// Items of the closed set.
+  public var itemCount: Int { items.count }
+
   /// - Parameter tokens: |I| x D, the projected item tokens; read by a tied head.
   public init(_ head: GLLMHead, tokens: Matrix) {
     self.head = head
@@ -60,11 +63,11 @@ public struct FrozenHead: Sendable {
     items = ItemMatrix(head.itemRows(tokens: tokens))
   }
 
-  /// The logits of some items, in their order: hidden.rows x candidates.count; all items where `candidates` is nil.
+  /// The logits of some items, in their order: queries.rows x candidates.count; all items where `candidates` is nil.
   ///
   /// - Precondition: every candidate is an item. Callers check ids that come from outside.
-  public func logits(_ hidden: Matrix, candidates: [Int32]? = nil) -> Matrix {
-    let logits = items.scores(queries(hidden), candidates: candidates)
+  public func logits(queries: Matrix, candidates: [Int32]? = nil) -> Matrix {
+    let logits = items.scores(queries, candidates: candidates)
     for slot in 0..<logits.rows {
       let row = logits.row(slot)
       if let candidates {
@@ -77,7 +80,7 @@ public struct FrozenHead: Sendable {
   }
 
   /// What is compared with the item rows: the hidden states themselves, or their image under A. rows x D.
-  private func queries(_ hidden: Matrix) -> Matrix {
+  public func queries(_ hidden: Matrix) -> Matrix {
     guard let transform else { return hidden }
     let result = Matrix(rows: hidden.rows, columns: transform.columns)
     Product.multiply(

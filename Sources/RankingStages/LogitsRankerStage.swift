@@ -11,6 +11,7 @@ public struct LogitsRankerStage: Sendable {
   private let model: BERTModel
   private let head: FrozenHead
 
+  /// Packs the head once for all rankings.
   public init(bundle: RecommenderBundle, model: BERTModel) {
     self.bundle = bundle
     self.model = model
@@ -20,45 +21,44 @@ public struct LogitsRankerStage: Sendable {
   /// Memory for one ranking at a time, reused between them; `.serial` where rankings are themselves shared out over a pool.
   public func makePass(pool: ThreadPool) -> BERTPass { BERTPass(model: model, pool: pool) }
 
-  /// The best `count` of the candidates.
-  ///
-  /// - Parameters:
-  ///   - candidates: distinct items; `prior` has one float for each.
-  ///   - pass: from `makePass`; not used by another ranking at the same time.
-  /// - Throws: `GLTAError.invalidArgument` where the prompt does not fit the model.
-  public func rank(
-    _ prompt: AlignedPrompt, candidates: [Int32], prior: [Float], mode: PredictionMode, count: Int, pass: BERTPass
-  ) throws(GLTAError) -> [RankedItem] {
-    let input = try inputEmbeddings(prompt)
-    if mode == .autoregressive {
-      return try rankAutoregressively(
-        prompt, input, candidates: candidates, prior: prior, count: count, pass: pass)
-    }
-    let hidden = try pass.forward(inputEmbeddings: input, wanted: prompt.slotPositions.map(Int.init))
-    let scores = finalScores(hidden, candidates: candidates, prior: prior)
-    return Ranking.select(mode: mode, scores: scores, candidates: candidates, count: count)
+  /// A ranking whose candidates and prompt are yet to come.
+  public func begin(mode: PredictionMode, count: Int) -> LogitsRanking {
+    LogitsRanking(stage: self, mode: mode, count: count)
+  }
+
+  var usesLogits: Bool { bundle.manifest.weights.gllm != 0 }
+  var itemCount: Int { head.itemCount }
+
+  /// What the item rows are compared with, slots x D: the model's one pass over the prompt.
+  func queries(_ prompt: AlignedPrompt, pass: BERTPass) throws(GLTAError) -> Matrix {
+    let hidden = try pass.forward(
+      inputEmbeddings: inputEmbeddings(prompt), wanted: prompt.slotPositions.map(Int.init))
+    // A copy: the next pass overwrites the hidden states.
+    return head.queries(hidden).copy()
+  }
+
+  /// prior + weight x logit, queries x candidates.
+  func scores(_ queries: Matrix, candidates: [Int32], prior: [Float]) -> Matrix {
+    let scores = head.logits(queries: queries, candidates: candidates)
+    Ranking.addPrior(prior, weight: bundle.manifest.weights.gllm, to: scores)
+    return scores
   }
 
   /// The logits of all slots: slots x candidates (all items where nil), without the prior.
   public func logits(
     _ prompt: AlignedPrompt, candidates: [Int32]? = nil, pass: BERTPass
   ) throws(GLTAError) -> Matrix {
-    let hidden = try pass.forward(
-      inputEmbeddings: try inputEmbeddings(prompt), wanted: prompt.slotPositions.map(Int.init))
-    return head.logits(hidden, candidates: candidates)
-  }
-
-  private func finalScores(_ hidden: Matrix, candidates: [Int32], prior: [Float]) -> Matrix {
-    let scores = head.logits(hidden, candidates: candidates)
-    Ranking.addPrior(prior, weight: bundle.manifest.weights.gllm, to: scores)
-    return scores
+    try check(prompt)
+    return head.logits(queries: try queries(prompt, pass: pass), candidates: candidates)
   }
 
   /// One pick at a time. Slot t is read with the picks before it standing as item tokens in the slots before it; once all
   /// slots are used, the picks move up and the last slot is read again.
-  private func rankAutoregressively(
-    _ prompt: AlignedPrompt, _ input: Matrix, candidates: [Int32], prior: [Float], count: Int, pass: BERTPass
+  func rankAutoregressively(
+    _ prompt: AlignedPrompt, candidates: [Int32], prior: [Float], count: Int, pass: BERTPass,
+    onPick: ([RankedItem]) throws(GLTAError) -> Void
   ) throws(GLTAError) -> [RankedItem] {
+    let input = inputEmbeddings(prompt)
     let slots = prompt.slotPositions.map(Int.init)
     var taken = [Bool](repeating: false, count: candidates.count)
     var picks: [RankedItem] = []
@@ -68,10 +68,11 @@ public struct LogitsRankerStage: Sendable {
         writeRounded(bundle.itemTokens.row(Int(pick.item)), to: input.row(position))
       }
       let hidden = try pass.forward(inputEmbeddings: input, wanted: [slots[slot]])
-      let scores = finalScores(hidden, candidates: candidates, prior: prior)
+      let scores = scores(head.queries(hidden), candidates: candidates, prior: prior)
       guard let column = Ranking.argmax(scores.row(0), candidates, taken) else { break }
       taken[column] = true
       picks.append(RankedItem(item: candidates[column], score: scores[0, column]))
+      if picks.count < count { try onPick(picks) }
     }
     return picks
   }
@@ -81,8 +82,8 @@ public struct LogitsRankerStage: Sendable {
     for column in 0..<model.hiddenSize { row[column] = BFloat16(token[column]).float }
   }
 
-  /// The prompt as the model's input, its parts checked: they may come from a peer.
-  private func inputEmbeddings(_ prompt: AlignedPrompt) throws(GLTAError) -> Matrix {
+  /// Makes sure that a prompt fits the model: it may come from a peer.
+  func check(_ prompt: AlignedPrompt) throws(GLTAError) {
     let length = prompt.tokenIDs.count
     let vocabulary = Int32(model.configuration.vocabularySize)
     let positions = 0..<Int32(length)
@@ -94,6 +95,10 @@ public struct LogitsRankerStage: Sendable {
     else {
       throw GLTAError(.invalidArgument, "a prompt whose ids, soft tokens or slots do not fit its \(length) positions")
     }
+  }
+
+  /// The prompt, which has been checked, as the model's input.
+  private func inputEmbeddings(_ prompt: AlignedPrompt) -> Matrix {
     let input = model.inputEmbeddings(prompt.tokenIDs)
     let soft = prompt.softTokens.floats()
     for (row, position) in prompt.softPositions.enumerated() {

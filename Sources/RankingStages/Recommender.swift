@@ -25,16 +25,10 @@ public struct Recommender: Sendable {
   /// - Throws: what the stages throw.
   public func rank(_ request: RankingRequest, pass: BERTPass) throws(GLTAError) -> [RankedItem] {
     let encoded = try encoder.encode(request)
-    // Where logits have no weight, the language model cannot change the ranking.
-    if bundle.manifest.weights.gllm == 0 {
-      let scores = Matrix(encoded.prior, rows: 1, columns: encoded.prior.count)
-      return Ranking.select(
-        mode: .first, scores: scores, candidates: encoded.candidates, count: request.count)
-    }
-    let prompt = try aligner.align(encoded.view, items: encoded.items)
-    return try ranker.rank(
-      prompt, candidates: encoded.candidates, prior: encoded.prior, mode: request.mode, count: request.count,
-      pass: pass)
+    var ranking = ranker.begin(mode: request.mode, count: request.count)
+    try ranking.add(encoded.candidates, prior: encoded.prior)
+    if ranking.needsPrompt { try ranking.read(try aligner.align(encoded.view, items: encoded.items), pass: pass) }
+    return try ranking.finish(pass: pass)
   }
 
   /// The rankings of many requests, shared out over the pool; each has the bits that it has alone.

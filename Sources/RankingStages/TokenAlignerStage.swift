@@ -14,6 +14,14 @@ public struct AlignedPrompt: Sendable {
   public var softPositions: [Int32]
   /// i32[k]: where answers are read, ascending.
   public var slotPositions: [Int32]
+
+  /// A prompt that came over the wire. Whether it fits a model is checked where it is read.
+  public init(tokenIDs: [Int32], softTokens: Tensor, softPositions: [Int32], slotPositions: [Int32]) {
+    self.tokenIDs = tokenIDs
+    self.softTokens = softTokens
+    self.softPositions = softPositions
+    self.slotPositions = slotPositions
+  }
 }
 
 /// Stage two of serving: from a user's vector and history to a prompt. A pure function of the bundle and its input.

@@ -9,6 +9,12 @@ public struct UserView: Sendable, Equatable {
   /// The items of the prompt, the graph's favourite first.
   public let history: [Int32]
 
+  /// A view that the encoder made and sent on.
+  public init(vector: [Float], history: [Int32]) {
+    self.vector = vector
+    self.history = history
+  }
+
   /// The view of somebody with `items`; of more than `historyLength`, those stay that the graph scores highest for the
   /// vector, ties to the smaller index.
   public init(items: [Int32], graph: GraphEmbeddings, historyLength: Int) {

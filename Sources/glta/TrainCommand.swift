@@ -145,7 +145,9 @@ struct TrainCommand: ParsableCommand {
           validation: bundle.manifest.validation, weights: bundle.manifest.weights))
     }
     print("bundle \(out)  content \(hash.prefix(16))")
-    if seconds > 0 { print(String(format: "trained in %.1f s, peak memory %d MiB", seconds, ProcessUsage.peakMebibytes)) }
+    if seconds > 0 {
+      print(String(format: "trained in %.1f s, peak memory %d MiB", seconds, ProcessUsage.peakMebibytes))
+    }
     print("next: glta evaluate --bundle \(out)")
   }
 }

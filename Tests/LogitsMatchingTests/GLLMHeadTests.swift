@@ -66,13 +66,15 @@ struct GLLMHeadTests {
     let head = GLLMHead(
       kind: kind, weight: Self.random(kind == .free ? 9 : 12, 12, "weight"), bias: Self.random(1, 9, "bias"))
     let frozen = FrozenHead(head, tokens: tokens)
-    let all = frozen.logits(hidden)
+    let all = frozen.logits(queries: frozen.queries(hidden))
     for row in 0..<hidden.rows {
-      #expect(frozen.logits(hidden.slice(row..<row + 1)).elements == all.slice(row..<row + 1).elements)
+      #expect(
+        frozen.logits(queries: frozen.queries(hidden.slice(row..<row + 1))).elements
+          == all.slice(row..<row + 1).elements)
     }
     // One item, some, all in another order: few are packed for the product, of many the product is picked from.
     for candidates: [Int32] in [[7], [8, 2], [8, 7, 6, 5, 4, 3, 2, 1, 0]] {
-      let some = frozen.logits(hidden, candidates: candidates)
+      let some = frozen.logits(queries: frozen.queries(hidden), candidates: candidates)
       for row in 0..<hidden.rows {
         for (column, item) in candidates.enumerated() { #expect(some[row, column] == all[row, Int(item)]) }
       }

@@ -150,7 +150,7 @@ struct FailureTests {
     let out = folder.path + "/bundle"
     let file = out + ".run/graph.safetensors"
     var second: Tool.Output?
-    try Tool.run(
+    _ = try Tool.run(
       SmallWorld.trainArguments(data: world.data, out: out),
       watch: {
         guard FileManager.default.fileExists(atPath: file) else { return nil }

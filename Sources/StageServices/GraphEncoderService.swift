@@ -1,0 +1,51 @@
+public import GLTP
+public import Mesh
+import RankingStages
+import Tensors
+import TokenAlignment
+
+/// The graph encoder as a service: from a client's request to the instruction's input and the candidates.
+public struct GraphEncoderService: StageHandler {
+  /// Candidates of one chunk: small enough that the ranker's first scores come early.
+  static let candidatesPerChunk = 1_000
+
+  /// Always `.encoder`.
+  public var stage: Stage { .encoder }
+  /// The bundle that it serves.
+  public var bundle: BundleHash { served.hash }
+  private let served: ServedBundle
+  private let encoder: GraphEncoderStage
+
+  /// Packs the bundle's graph for scoring.
+  public init(_ served: ServedBundle) {
+    self.served = served
+    encoder = GraphEncoderStage(bundle: served.bundle)
+  }
+
+  /// Nothing is kept between runs.
+  public func makeScratch() {}
+
+  /// Encodes a request; the instruction's input goes first, so that the aligner works while candidates are sent.
+  public func run(_ exchange: some StageExchange, scratch: inout Void) throws(StageFailure) {
+    guard case .rank(let request) = exchange.request else {
+      throw StageFailure(.badRequest, "an encoder's run without a request")
+    }
+    let ranking = try RankingRequest(request, bundle: served)
+    let encoded = try StageFailure.converting { () throws(GLTAError) in try encoder.encode(ranking) }
+    let buffers = exchange.buffers
+    let input = InstructionInput(
+      userVector: buffers.vector(.userVector, encoded.view.vector),
+      history: buffers.vector(.history, encoded.view.history),
+      subjectItems: buffers.vector(.subjectItems, encoded.items))
+    try exchange.send(.instruction(input), isFinal: true, flags: [])
+    let total = encoded.candidates.count
+    for start in stride(from: 0, to: total, by: GraphEncoderService.candidatesPerChunk) {
+      let end = min(total, start + GraphEncoderService.candidatesPerChunk)
+      let chunk = CandidateChunk(
+        ids: buffers.vector(.candidateIDs, encoded.candidates[start..<end]),
+        prior: buffers.vector(.candidatePrior, encoded.prior[start..<end]), total: UInt32(total))
+      try exchange.send(.candidates(chunk), isFinal: end == total, flags: [])
+    }
+    try exchange.end(nil)
+  }
+}

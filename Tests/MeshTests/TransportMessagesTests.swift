@@ -101,7 +101,8 @@ extension TransportTests {
           return dialer.send(Message([6], [7], [8]))
         }
         try await heard.wait(until: { $0.contains(.message([[6], [7], [8]])) })
-        #expect(heard.all == [.arrived(nil), .offence(.tooManyParts), .offence(.tooManyBytes), .message([[6], [7], [8]])])
+        #expect(
+          heard.all == [.arrived(nil), .offence(.tooManyParts), .offence(.tooManyBytes), .message([[6], [7], [8]])])
 
         // A part over the limit is refused by libzmq before it is read; the connection ends.
         _ = try await loop.run { dialer.send(Message([UInt8](repeating: 0, count: 5_000))) }

@@ -249,7 +249,8 @@ func residentBytes() -> Int {
   defer { fclose(file) }
   var text = [CChar](repeating: 0, count: 256)
   guard fgets(&text, 256, file) != nil else { return 0 }
-  let words = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(separator: " ")
+  let words = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(
+    separator: " ")
   return (Int(words[1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE)))
 }
 

@@ -22,7 +22,8 @@ public struct PeerIdentity: Sendable, Hashable {
 
   init?(userID: String) {
     let words = userID.split(separator: " ")
-    guard words.count == 2, let role = PeerRole(rawValue: String(words[0])), let key = try? CurvePublicKey(String(words[1]))
+    guard words.count == 2, let role = PeerRole(rawValue: String(words[0])),
+      let key = try? CurvePublicKey(String(words[1]))
     else { return nil }
     self.init(role: role, key: key)
   }

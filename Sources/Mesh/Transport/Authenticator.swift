@@ -13,7 +13,7 @@ final class Authenticator {
     case keys(AllowListSource)
   }
 
-  private let loop: EventLoop
+  private unowned let loop: EventLoop
   private let socket: ZeroMQSocket
   private var policies: [String: Policy] = [:]
 
@@ -79,8 +79,9 @@ final class Authenticator {
         reason = "OK"
         userID = PeerIdentity(role: role, key: key).userID
       } else if source.list == nil {
-        // The peer may try again: the list is broken, not the peer.
-        status = "300"
+        // The list is broken, not the peer. ZAP's 300 would say so, too, but libzmq then leaves the peer waiting for the
+        // handshake's timeout.
+        status = "500"
         reason = "No list"
       }
     default: break

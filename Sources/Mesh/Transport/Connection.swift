@@ -58,13 +58,19 @@ final class Connection {
   /// Ends the connection in both directions. libzmq notices at once, frees what it holds of unfinished messages, and
   /// reports the disconnection.
   ///
+  /// - Parameter abruptly: whether to drop what the kernel still holds in both directions and to tell the other end so,
+  ///   instead of leaving it to wait for a window that never opens.
   /// - Returns: whether it was still there.
   @discardableResult
-  func shutDown() -> Bool {
+  func shutDown(abruptly: Bool) -> Bool {
     let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
     guard copy >= 0 else { return false }
     defer { close(copy) }
     guard inode != 0, Connection.inode(of: copy) == inode else { return false }
+    if abruptly {
+      var reset = linger(l_onoff: 1, l_linger: 0)
+      setsockopt(copy, SOL_SOCKET, SO_LINGER, &reset, socklen_t(MemoryLayout<linger>.size))
+    }
     return shutdown(copy, Int32(SHUT_RDWR)) == 0
   }
 

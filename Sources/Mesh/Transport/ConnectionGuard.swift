@@ -6,7 +6,8 @@
 /// ``EdgeLimits/maxUndeliveredBytesInAll``.
 ///
 /// **The bound.** Peers of a listener hold at most `maxUndeliveredBytesInAll`, plus what arrives between two looks
-/// (`lookInterval` times the line rate, 13 MB at 10 Gbit/s), counted as bytes on the wire. libzmq spends 64 bytes on a
+/// (`lookInterval` times the line rate, 13 MB at 10 Gbit/s) and what the kernel has buffered for a connection when it is
+/// cut (6 MiB unless configured otherwise), counted as bytes on the wire. libzmq spends 64 bytes on a
 /// part beside its content, so the memory can be 33 times that for empty parts of 2 bytes, and less than 3 times with
 /// CURVE, whose parts have at least 35; for parts of a kilobyte and more it is about the bytes themselves.
 ///

@@ -11,7 +11,7 @@ package enum DialerEvent {
   case message(Message)
   /// The other end broke a limit and its message was dropped.
   case offence(Offence)
-  /// The connection ended before its handshake was over; libzmq dials again by itself.
+  /// The connection ended before its handshake was over; the next attempt follows by itself.
   case handshakeFailed(HandshakeFailure)
   /// Nobody answers; the next attempt follows after this pause.
   case retrying(after: Duration)
@@ -37,13 +37,23 @@ package final class Dialer: @unchecked Sendable {
   package var attachment: AnyObject?
 
   private let loop: EventLoop
-  private let socket: ZeroMQSocket
-  private var receiver: MessageReceiver
   private let handler: (Dialer, DialerEvent) -> Void
-  private var monitor: SocketMonitor?
+  private let options: [SocketOption]
+  private let isEncrypted: Bool
+  private let timings: LinkTimings
+  private var link: Link
   private var lanes = OutboundLanes()
   private var retryTimer: LoopTimer?
+  private var redialTimer: LoopTimer?
+  private var redialPause: Duration
   private var isClosed = false
+
+  /// What is replaced when a link must be made anew.
+  private struct Link {
+    let socket: ZeroMQSocket
+    let monitor: SocketMonitor?
+    var receiver: MessageReceiver
+  }
 
   /// Dials `endpoint`. Returns at once; `connected` follows.
   ///
@@ -60,43 +70,86 @@ package final class Dialer: @unchecked Sendable {
     self.endpoint = endpoint
     self.limits = limits
     self.handler = handler
+    self.timings = timings
+    redialPause = timings.reconnect
     var curve: [SocketOption] = []
-    var isEncrypted = false
     switch security {
-    case .open(let allowPublic): try endpoint.requireKeysUnlessLocal(isAllowed: allowPublic, action: "connect to")
+    case .open(let allowPublic):
+      isEncrypted = false
+      try endpoint.requireKeysUnlessLocal(isAllowed: allowPublic, action: "connect to")
     case .curve(let keys, let server):
       isEncrypted = endpoint.transport == .tcp
       if isEncrypted { curve = SocketOption.curveClient(keys, server: server) }
     }
-    var options = SocketOption.dialer(limits, timings, isEncrypted: isEncrypted)
-    if endpoint.isIPv6 { options.append(SocketOption.ipv6) }
-    socket = try ZeroMQSocket(context: loop.context, type: ZMQ_DEALER, options: options + curve)
-    receiver = MessageReceiver(socket: socket, limits: limits, isEncrypted: isEncrypted)
-    let events = MonitorRelay()
+    let address = endpoint.isIPv6 ? [SocketOption.ipv6] : []
+    options = SocketOption.dialer(limits, timings, isEncrypted: isEncrypted) + address + curve
+    let relay = Relay()
+    link = try Dialer.open(endpoint, loop, options, limits, isEncrypted, relay)
+    relay.dialer = self
+    loop.add(self)
+    retryTimer = loop.makeTimer { [unowned self] in retryParked() }
+    redialTimer = loop.makeTimer { [unowned self] in redial() }
+  }
+
+  /// Sockets call the dialer, which does not exist yet when they are made.
+  private final class Relay {
+    weak var dialer: Dialer?
+  }
+
+  deinit { link.receiver.deallocate() }
+
+  private static func open(
+    _ endpoint: Endpoint, _ loop: EventLoop, _ options: [SocketOption], _ limits: EdgeLimits, _ isEncrypted: Bool,
+    _ relay: Relay
+  ) throws(MeshError) -> Link {
+    let socket = try ZeroMQSocket(context: loop.context, type: ZMQ_DEALER, options: options)
+    var monitor: SocketMonitor?
     do throws(MeshError) {
       if endpoint.transport != .inproc {
-        monitor = try SocketMonitor(loop: loop, observed: socket) { events.dialer?.serve() ?? false }
+        monitor = try SocketMonitor(loop: loop, observed: socket) { relay.dialer?.serve() ?? false }
       }
       try socket.connect(endpoint.connectText)
     } catch {
       monitor?.close()
-      receiver.deallocate()
       socket.close()
       throw error
     }
-    events.dialer = self
-    socket.serve = { [unowned self] in serve() }
+    socket.serve = { relay.dialer?.serve() ?? false }
     loop.add(socket)
-    loop.add(self)
-    retryTimer = loop.makeTimer { [unowned self] in retryParked() }
+    return Link(
+      socket: socket, monitor: monitor,
+      receiver: MessageReceiver(socket: socket, limits: limits, isEncrypted: isEncrypted))
   }
 
-  /// The monitor exists before the dialer is whole.
-  private final class MonitorRelay {
-    weak var dialer: Dialer?
+  private func closeLink(linger: Duration) {
+    link.monitor?.close()
+    loop.remove(link.socket)
+    link.socket.close(linger: linger)
   }
 
-  deinit { receiver.deallocate() }
+  // MARK: Dialling again
+
+  /// libzmq dials again after a connection is lost, but not after a handshake that was refused: it takes that to be final.
+  /// For us it is not, because allow-lists change.
+  private func scheduleRedial() {
+    guard redialTimer?.deadline == nil else { return }
+    redialTimer?.arm(after: redialPause)
+    redialPause = min(redialPause * 2, timings.reconnectMaximum)
+  }
+
+  private func redial() {
+    guard !isClosed, !isConnected else { return }
+    let relay = Relay()
+    // Without a socket to spare, the old one stays and the next attempt follows.
+    guard let fresh = try? Dialer.open(endpoint, loop, options, limits, isEncrypted, relay) else {
+      scheduleRedial()
+      return
+    }
+    relay.dialer = self
+    closeLink(linger: .zero)
+    link.receiver.deallocate()
+    link = fresh
+  }
 
   // MARK: Sending
 
@@ -107,8 +160,8 @@ package final class Dialer: @unchecked Sendable {
     loop.assertOnLoop()
     guard isConnected, !isClosed, !message.isEmpty else { return .gone }
     guard !lanes.mustWait(lane) else { return park(message, lane) }
-    socket.isDirty = true
-    switch socket.send(message, to: nil) {
+    link.socket.isDirty = true
+    switch link.socket.send(message, to: nil) {
     case .sent:
       loop.reuse(message)
       return .sent
@@ -136,14 +189,14 @@ package final class Dialer: @unchecked Sendable {
     var isBlocked = false
     while !isBlocked, let message = lanes.first {
       let size = message.byteCount
-      if socket.send(message, to: nil) == .again {
+      if link.socket.send(message, to: nil) == .again {
         isBlocked = true
       } else {
         lanes.removeFirst(byteCount: size)
         loop.reuse(message)
       }
     }
-    if socket.hasInput { socket.isDirty = true }
+    if link.socket.hasInput { link.socket.isDirty = true }
     if lanes.isEmpty { handler(self, .unparked) }
   }
 
@@ -155,11 +208,13 @@ package final class Dialer: @unchecked Sendable {
   private func serve() -> Bool {
     guard !isClosed else { return false }
     if endpoint.transport == .inproc, !isConnected { connected() }
-    while !isClosed, let event = monitor?.next() {
+    while !isClosed, let event = link.monitor?.next() {
       switch event {
       case .handshakeDone: connected()
       case .disconnected: disconnected()
-      case .handshakeFailed(let failure): handler(self, .handshakeFailed(failure))
+      case .handshakeFailed(let failure):
+        if case .interrupted = failure {} else { scheduleRedial() }
+        handler(self, .handshakeFailed(failure))
       case .retrying(let milliseconds): handler(self, .retrying(after: .milliseconds(milliseconds)))
       case .connected, .accepted, .acceptFailed: break
       }
@@ -177,6 +232,8 @@ package final class Dialer: @unchecked Sendable {
   private func connected() {
     guard !isConnected else { return }
     isConnected = true
+    redialPause = timings.reconnect
+    redialTimer?.disarm()
     handler(self, .connected)
   }
 
@@ -197,7 +254,7 @@ package final class Dialer: @unchecked Sendable {
   private func receiveMessage() -> Bool {
     let message = loop.messages.take()
     defer { loop.reuse(message) }
-    switch receiver.receiveParts(into: message) {
+    switch link.receiver.receiveParts(into: message) {
     case .none: return false
     case .message: handler(self, .message(message))
     case .offence(let offence): handler(self, .offence(offence))
@@ -216,9 +273,8 @@ package final class Dialer: @unchecked Sendable {
     isConnected = false
     lanes.removeAll()
     retryTimer?.disarm()
-    monitor?.close()
-    loop.remove(socket)
-    socket.close(linger: linger)
+    redialTimer?.disarm()
+    closeLink(linger: linger)
     loop.remove(self)
   }
 }

@@ -70,7 +70,9 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
       throw fail("IPv6 addresses are written in brackets")
     }
     // A semicolon would name a source address to libzmq.
-    guard !name.isEmpty, !name.contains(";"), !name.contains("/") else { throw fail("the host is missing or malformed") }
+    guard !name.isEmpty, !name.contains(";"), !name.contains("/") else {
+      throw fail("the host is missing or malformed")
+    }
     host = String(name)
   }
 

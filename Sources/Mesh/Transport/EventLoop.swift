@@ -128,6 +128,7 @@ package final class EventLoop: @unchecked Sendable {
     let closing = members.values.sorted { $0.closingOrder < $1.closingOrder }
     for member in closing { member.close(linger: linger) }
     authenticator?.close()
+    authenticator = nil
     timers.removeAll()
     sockets.removeAll()
     for inbox in inboxes.withLock({ $0 }) { inbox.close() }

@@ -132,9 +132,9 @@ package final class IOThread: Sendable {
         return state.nextWaiter
       }
       guard let waiter else { return continuation.resume(returning: true) }
-      Task {
+      Task { [weak ending] in
         try? await Task.sleep(for: linger + deadline)
-        ending.state.withLock { $0.waiters.removeValue(forKey: waiter) }?.resume(returning: false)
+        ending?.state.withLock { $0.waiters.removeValue(forKey: waiter) }?.resume(returning: false)
       }
     }
   }

@@ -48,6 +48,8 @@ package final class Listener: @unchecked Sendable {
   private var lost: [Peer] = []
   private var lookTimer: LoopTimer?
   private var retryTimer: LoopTimer?
+  /// Whether the last service received everything that libzmq had completed.
+  private var isDrained = true
   private var isClosed = false
 
   /// Binds a socket.
@@ -207,7 +209,7 @@ package final class Listener: @unchecked Sendable {
   package func disconnect(_ peer: Peer) {
     loop.assertOnLoop()
     peer.isExpelled = true
-    peer.connection?.shutDown()
+    peer.connection?.shutDown(abruptly: false)
   }
 
   /// Notes that `peer` cannot be reached. Its owner is told at the end of this service, never from within a send.
@@ -229,7 +231,7 @@ package final class Listener: @unchecked Sendable {
 
   private func cut(_ connection: Connection, for offence: Offence) {
     connection.cut = offence
-    connection.shutDown()
+    connection.shutDown(abruptly: true)
     if let peer = connection.peer {
       peer.isExpelled = true
       handler(self, .offence(offence, by: peer))
@@ -246,7 +248,7 @@ package final class Listener: @unchecked Sendable {
   }
 
   private func look() {
-    for (connection, offence) in connections.look(at: .now, isDrained: !socket.isDirty) {
+    for (connection, offence) in connections.look(at: .now, isDrained: isDrained) {
       cut(connection, for: offence)
     }
     if !connections.isEmpty { lookTimer?.arm(after: connections.interval) }
@@ -260,7 +262,7 @@ package final class Listener: @unchecked Sendable {
   private func serve() -> Bool {
     guard !isClosed else { return false }
     serveMonitor()
-    var isDrained = false
+    isDrained = false
     for _ in 0..<Listener.batch where !isClosed {
       guard receiveMessage() else {
         isDrained = true
@@ -339,6 +341,7 @@ package final class Listener: @unchecked Sendable {
   }
 
   private func newPeer(_ id: PeerID?, _ connection: Connection?) -> Peer? {
+    // An id that is shaped like ours shows as an empty property: its first byte ends the text. It gains its owner nothing.
     guard let id, receiver.property("Identity")?.isEmpty ?? true else { return nil }
     // Properties that ZAP set cannot be set by the peer; without ZAP, as within the process, none is believed.
     let identity = isEncrypted ? receiver.property("User-Id").flatMap(PeerIdentity.init(userID:)) : nil

@@ -36,7 +36,9 @@ enum SmallFile {
     var bytes = [UInt8](repeating: 0, count: maximum + 1)
     var count = 0
     while count < bytes.count {
-      let got = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress! + count, $0.count - count, off_t(count)) }
+      let got = bytes.withUnsafeMutableBytes {
+        pread(descriptor, $0.baseAddress! + count, $0.count - count, off_t(count))
+      }
       if got < 0, errno == EINTR { continue }
       guard got >= 0 else { throw systemError("read \(path)") }
       if got == 0 { break }

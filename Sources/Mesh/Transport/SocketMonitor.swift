@@ -7,7 +7,8 @@ package enum HandshakeFailure: Sendable, Equatable {
   /// The peer does not speak ZMTP 3, or another security mechanism than we do; libzmq's number for the details. A wrong
   /// server key appears as this, too: the first box cannot be opened.
   case protocolViolation(Int32)
-  /// Authentication was refused; the ZAP status (RFC 27): 300 for now, 400 for this key, 500 by mistake.
+  /// Authentication was refused; the ZAP status (RFC 27): 400 for this key, 500 while the allow-list
+  /// cannot be used.
   case refused(Int32)
 }
 

@@ -20,15 +20,27 @@ public enum XXH32 {
   /// - Parameter offset: a multiple of 4 inside one of the whole 16-byte stripes, or negative for none.
   static func hash(_ bytes: UnsafeRawBufferPointer, zeroingWordAt offset: Int) -> UInt32 {
     var lanes = initialLanes
-    let stripes = bytes.count / 16
     var position = 0
-    for stripe in 0..<stripes {
-      var input = bytes.baseAddress.unsafelyUnwrapped.loadUnaligned(fromByteOffset: position, as: Lanes.self)
-      if offset >= 0 && offset / 16 == stripe { input[offset % 16 / 4] = 0 }
-      lanes = round(lanes, input)
+    if offset >= 0 {
+      while position <= offset, position + 16 <= bytes.count {
+        var input = bytes.baseAddress.unsafelyUnwrapped.loadUnaligned(fromByteOffset: position, as: Lanes.self)
+        if offset - position < 16 { input[(offset - position) / 4] = 0 }
+        lanes = round(lanes, input)
+        position += 16
+      }
+    }
+    return finish(lanes, bytes, from: position)
+  }
+
+  /// The hash of bytes whose first `start`, whole stripes, are already in the lanes.
+  private static func finish(_ lanes: Lanes, _ bytes: UnsafeRawBufferPointer, from start: Int) -> UInt32 {
+    var lanes = lanes
+    var position = start
+    while position + 16 <= bytes.count {
+      lanes = round(lanes, bytes.baseAddress.unsafelyUnwrapped.loadUnaligned(fromByteOffset: position, as: Lanes.self))
       position += 16
     }
-    var accumulator = stripes == 0 ? prime5 : merge(lanes)
+    var accumulator = bytes.count < 16 ? prime5 : merge(lanes)
     accumulator &+= UInt32(truncatingIfNeeded: bytes.count)
     while position + 4 <= bytes.count {
       accumulator = rotate(accumulator &+ bytes.load(position, UInt32.self) &* prime3, 17) &* prime4
@@ -53,36 +65,83 @@ public enum XXH32 {
       lanes = round(round(lanes, first), second)
       leaf += 8
     }
-    var tail = Lanes()
-    var tailCount = 0
+    var accumulator: UInt32?
     while leaf < leaves {
-      let start = leaf * leafBytes
-      tail[tailCount] = hash(bytes.slice(start, min(leafBytes, bytes.count - start)))
-      tailCount += 1
-      leaf += 1
-      if tailCount == 4 {
-        lanes = round(lanes, tail)
-        tailCount = 0
+      let group = min(4, leaves - leaf)
+      let digests = fewLeaves(bytes.slice(leaf * leafBytes, min(4 * leafBytes, bytes.count - leaf * leafBytes)), group)
+      leaf += group
+      if group == 4 {
+        lanes = round(lanes, digests)
+      } else {
+        var last = (leaves < 4 ? prime5 : merge(lanes)) &+ UInt32(truncatingIfNeeded: leaves * 4)
+        for index in 0..<group { last = rotate(last &+ digests[index] &* prime3, 17) &* prime4 }
+        accumulator = last
       }
     }
-    var accumulator = leaves < 4 ? prime5 : merge(lanes)
-    accumulator &+= UInt32(truncatingIfNeeded: leaves * 4)
-    for index in 0..<tailCount { accumulator = rotate(accumulator &+ tail[index] &* prime3, 17) &* prime4 }
-    return avalanche(accumulator)
+    return avalanche(accumulator ?? merge(lanes) &+ UInt32(truncatingIfNeeded: leaves * 4))
   }
 
-  /// The hashes of eight whole leaves. One chain of dependent multiplications takes five cycles for 16 bytes; eight fill
-  /// the gaps of one another.
-  @inline(__always)
+  /// The hashes of one to four leaves, of which the last may be short: side by side as far as all go.
+  private static func fewLeaves(_ bytes: UnsafeRawBufferPointer, _ count: Int) -> Lanes {
+    let common = count == 1 ? 0 : (bytes.count - (count - 1) * leafBytes) & ~15
+    let start = initialLanes
+    var lanes: FourLanes = (start, start, start, start)
+    if common > 0 {
+      // Chains without a leaf of their own repeat the last one's and are not looked at.
+      let last = (count - 1) * leafBytes
+      fourChains(
+        bytes.baseAddress.unsafelyUnwrapped, (min(leafBytes, last), min(2 * leafBytes, last), last), common, &lanes)
+    }
+    var digests = Lanes()
+    digests[0] = finish(lanes.0, bytes.slice(0, min(leafBytes, bytes.count)), from: common)
+    if count > 1 { digests[1] = finish(lanes.1, leaf(1, bytes), from: common) }
+    if count > 2 { digests[2] = finish(lanes.2, leaf(2, bytes), from: common) }
+    if count > 3 { digests[3] = finish(lanes.3, leaf(3, bytes), from: common) }
+    return digests
+  }
+
+  private static func leaf(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    bytes.slice(index * leafBytes, min(leafBytes, bytes.count - index * leafBytes))
+  }
+
+  private typealias FourLanes = (Lanes, Lanes, Lanes, Lanes)
+
+  @inline(never)
+  private static func fourChains(
+    _ base: UnsafeRawPointer, _ offsets: (Int, Int, Int), _ byteCount: Int, _ lanes: inout FourLanes
+  ) {
+    var (a, b, c, d) = lanes
+    var position = 0
+    while position < byteCount {
+      let stripe = base + position
+      a = round(a, stripe.loadUnaligned(as: Lanes.self))
+      b = round(b, stripe.loadUnaligned(fromByteOffset: offsets.0, as: Lanes.self))
+      c = round(c, stripe.loadUnaligned(fromByteOffset: offsets.1, as: Lanes.self))
+      d = round(d, stripe.loadUnaligned(fromByteOffset: offsets.2, as: Lanes.self))
+      position += 16
+    }
+    lanes = (a, b, c, d)
+  }
+
+  private typealias EightLanes = (Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes)
+
+  /// The hashes of eight whole leaves.
   private static func eightLeaves(_ base: UnsafeRawPointer) -> (Lanes, Lanes) {
-    var a = initialLanes
-    var b = initialLanes
-    var c = initialLanes
-    var d = initialLanes
-    var e = initialLanes
-    var f = initialLanes
-    var g = initialLanes
-    var h = initialLanes
+    let start = initialLanes
+    var lanes: EightLanes = (start, start, start, start, start, start, start, start)
+    eightChains(base, &lanes)
+    let length = UInt32(leafBytes)
+    return (
+      avalanche(Lanes(merge(lanes.0), merge(lanes.1), merge(lanes.2), merge(lanes.3)) &+ length),
+      avalanche(Lanes(merge(lanes.4), merge(lanes.5), merge(lanes.6), merge(lanes.7)) &+ length)
+    )
+  }
+
+  /// All rounds of eight leaves. One chain of dependent multiplications takes five cycles for 16 bytes; eight fill the
+  /// gaps of one another. Not inlined: beside `merge` the compiler transposes all lanes in every round, at half the speed.
+  @inline(never)
+  private static func eightChains(_ base: UnsafeRawPointer, _ lanes: inout EightLanes) {
+    var (a, b, c, d, e, f, g, h) = lanes
     var position = 0
     while position < leafBytes {
       let stripe = base + position
@@ -96,11 +155,7 @@ public enum XXH32 {
       h = round(h, stripe.loadUnaligned(fromByteOffset: 7 * leafBytes, as: Lanes.self))
       position += 16
     }
-    let length = UInt32(leafBytes)
-    return (
-      avalanche(Lanes(merge(a), merge(b), merge(c), merge(d)) &+ length),
-      avalanche(Lanes(merge(e), merge(f), merge(g), merge(h)) &+ length)
-    )
+    lanes = (a, b, c, d, e, f, g, h)
   }
 
   private static var initialLanes: Lanes {
@@ -115,7 +170,7 @@ public enum XXH32 {
 
   @inline(__always)
   private static func merge(_ lanes: Lanes) -> UInt32 {
-    rotate(lanes.x, 1) &+ rotate(lanes.y, 7) &+ rotate(lanes.z, 12) &+ rotate(lanes.w, 18)
+    (lanes &<< Lanes(1, 7, 12, 18) | lanes &>> Lanes(31, 25, 20, 14)).wrappedSum()
   }
 
   @inline(__always)

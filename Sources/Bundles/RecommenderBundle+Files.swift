@@ -102,7 +102,8 @@ extension RecommenderBundle {
 
   /// Reads and checks the bundle at `path`: its content hash, its version, and that all parts fit together.
   ///
-  /// - Throws: `GLTAError.invalidFile` for what is damaged or incomplete, `.mismatch` for another version.
+  /// - Throws: `GLTAError.invalidFile` for what is damaged or incomplete, `.mismatch` for another version,
+  ///   `.inputOutput` where there is no bundle or a file cannot be read.
   public static func load(from path: String) throws(GLTAError) -> RecommenderBundle {
     guard FileManager.default.fileExists(atPath: path + "/manifest.json") else {
       throw GLTAError(
@@ -142,7 +143,9 @@ extension RecommenderBundle {
     try AtomicDirectory.requireReplaceable(path, what: "a bundle", isOurs: isBundle)
   }
 
-  /// The content hash that a bundle was saved with.
+  /// The content hash that a bundle was saved with, 64 hexadecimal digits. It is read, not computed again.
+  ///
+  /// - Throws: `GLTAError.invalidFile` where none is recorded.
   public static func contentHash(of path: String) throws(GLTAError) -> String {
     guard let text = try? String(contentsOfFile: path + "/" + hashFile, encoding: .utf8) else {
       throw GLTAError(.invalidFile, "\(path) has no content-hash", hint: "the bundle is incomplete; copy it again")
@@ -151,6 +154,8 @@ extension RecommenderBundle {
   }
 
   /// Where the bundle's language model lies: inside the bundle, or where training found it.
+  ///
+  /// - Throws: `GLTAError.inputOutput` and `.invalidFile` where `origin.json` is needed and cannot be read.
   public static func languageModelPath(of path: String) throws(GLTAError) -> String {
     let copied = path + "/" + copiedModelFolder
     if FileManager.default.fileExists(atPath: copied) { return copied }

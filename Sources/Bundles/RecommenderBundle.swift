@@ -7,21 +7,28 @@ public import TokenAlignment
 ///
 /// On disk it is a directory of JSON and safetensors files that Python reads without us (`RecommenderBundle+Files.swift`).
 public struct RecommenderBundle: Sendable {
+  /// What the bundle is, how it was trained and what its parts weigh.
   public var manifest: BundleManifest
   /// What the data set was called where it was read. A name says nothing of the content and is not hashed.
   public var dataName = ""
   /// External user ids by dense index.
   public var userIDs: [String]
+  /// Ids and texts of the items. Its order gives items their dense indices, the rows of every |I| x ... matrix.
   public var catalogue: ItemCatalogue
+  /// Training, validation and test interactions, users x items each. Ranking leaves out what a user has.
   public var split: InteractionSplit
+  /// What stage 1 learned, with d columns.
   public var graph: GraphEmbeddings
   /// |I| x D, centred and of length one; a zero row where an item has no text.
   public var textEmbeddings: Matrix
+  /// Profile and prediction tags of the items; empty where the run did without tags.
   public var tags: TagTable
+  /// What stages 2 and 3 learned: the two projectors and the GLLM head.
   public var alignment: AlignmentModel
-  /// |I| x D: the projected items.
+  /// |I| x D: the items projected into the language model's token space, kept so that serving need not project.
   public var itemTokens: Matrix
 
+  /// A bundle in memory; `load` is what checks that parts of files fit together.
   public init(
     manifest: BundleManifest, userIDs: [String], catalogue: ItemCatalogue, split: InteractionSplit,
     graph: GraphEmbeddings, textEmbeddings: Matrix, tags: TagTable, alignment: AlignmentModel, itemTokens: Matrix

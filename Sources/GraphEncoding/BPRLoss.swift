@@ -2,10 +2,14 @@ public import Tensors
 
 /// One training example: a user prefers an item of theirs over one that is not.
 public struct Triple: Sendable, Equatable {
+  /// The dense index of the user.
   public var user: Int32
+  /// An item of the user's training items.
   public var positive: Int32
+  /// An item that is none of the user's training items, drawn by chance.
   public var negative: Int32
 
+  /// A triple of dense indices; nothing is checked.
   public init(user: Int32, positive: Int32, negative: Int32) {
     self.user = user
     self.positive = positive
@@ -20,10 +24,13 @@ public enum BPRLoss {
   /// The loss of a batch, and both gradients, which are overwritten.
   ///
   /// - Parameters:
+  ///   - batch: at least one triple.
+  ///   - users: the number of users; item i is row `users + i`.
   ///   - output: nodes x d, propagated; items follow users.
   ///   - layer0: nodes x d.
   ///   - doutput: nodes x d, the gradient of `output`.
   ///   - dlayer0: nodes x d, the gradient of `layer0` by the L2 term alone.
+  /// - Returns: the mean loss of a triple, L2 term included.
   public static func forwardBackward(
     _ batch: [Triple], users: Int, output: Matrix, layer0: Matrix, l2: Float, doutput: Matrix, dlayer0: Matrix,
     pool: ThreadPool

@@ -11,6 +11,7 @@ public struct GraphEmbeddings: Sendable {
   /// |I| x d: what an item adds to the vector of somebody who has it; see `foldIn`.
   public let foldInBasis: Matrix
 
+  /// Embeddings that are known already, such as those of a bundle; all have d columns.
   public init(users: Matrix, items: Matrix, foldInBasis: Matrix) {
     self.users = users
     self.items = items
@@ -22,6 +23,10 @@ public struct GraphEmbeddings: Sendable {
   /// LightGCN's user is the mean of its layers 0..K, where layer l + 1 is the sum over the user's items of their layer l
   /// divided by sqrt(|S| d_i). Somebody new has no layer 0 and does not change the items' layers, which leaves
   /// 1/sqrt|S| times the sum over S of b_i, b_i = (sum of item layers 0..K-1) / ((K + 1) sqrt(d_i)). No items give zeros.
+  ///
+  /// - Parameters:
+  ///   - items: S, in any order; the bits do not depend on it.
+  ///   - vector: d floats, overwritten.
   public func foldIn(items: some Collection<Int32>, into vector: UnsafeMutablePointer<Float>) {
     let columns = foldInBasis.columns
     vector.update(repeating: 0, count: columns)
@@ -31,7 +36,11 @@ public struct GraphEmbeddings: Sendable {
     Accumulate.scale(columns, vector, by: 1 / Float(items.count).squareRoot())
   }
 
-  /// The best items of each user by the graph alone.
+  /// The best items of each user by the graph alone: up to 20 dense indices, best first.
+  ///
+  /// - Parameters:
+  ///   - wanted: dense indices of users.
+  ///   - excluded: users x items matrices whose items are left out.
   public func rank(users wanted: [Int], excluding excluded: [CSRMatrix], pool: ThreadPool) -> [[Int32]] {
     let packed = PackedMatrix(transposing: items)
     return FullRanking.rank(users: wanted, items: items.rows, excluding: excluded, pool: pool) { block, scores in

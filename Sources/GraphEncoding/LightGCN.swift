@@ -5,10 +5,12 @@ public import Tensors
 /// The encoder is one linear map, (I + A + ... + A^K) / (K + 1), and A is symmetric: the gradient of layer 0 is the same
 /// map applied to the gradient of the output. Horner's scheme x0 + A (x0 + A (...)) needs two buffers for any K.
 public struct LightGCN: Sendable {
+  /// The graph whose normalised adjacency matrix is A.
   public let graph: NormalizedGraph
-  /// K.
+  /// K, the number of propagations.
   public let layers: Int
 
+  /// An encoder of K = `layers` propagations, zero or more; with zero it is plain matrix factorisation.
   public init(graph: NormalizedGraph, layers: Int) {
     precondition(layers >= 0)
     self.graph = graph
@@ -18,8 +20,8 @@ public struct LightGCN: Sendable {
   /// out = (I + A + ... + A^K) x / (K + 1), forward and backward alike.
   ///
   /// - Parameters:
-  ///   - x: nodes x d.
-  ///   - work, out: nodes x d, distinct.
+  ///   - x: nodes x d, left as it is.
+  ///   - work, out: nodes x d, overwritten; three distinct matrices with x.
   public func apply(_ x: Matrix, work: Matrix, into out: Matrix, pool: ThreadPool) {
     sumOfPowers(layers, x, work: work, into: out, pool: pool)
     scaleRows(out, by: 1 / Float(layers + 1), pool: pool)
@@ -43,7 +45,7 @@ public struct LightGCN: Sendable {
     }
   }
 
-  /// Embeddings for scoring and fold-in from layer 0.
+  /// Embeddings for scoring and fold-in from layer 0 (nodes x d), in memory of their own.
   public func embeddings(_ layer0: Matrix, pool: ThreadPool) -> GraphEmbeddings {
     let (out, work) = (
       Matrix(rows: graph.nodes, columns: layer0.columns), Matrix(rows: graph.nodes, columns: layer0.columns)

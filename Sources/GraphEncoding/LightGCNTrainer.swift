@@ -4,29 +4,36 @@ public import Tensors
 
 /// Where the training of a graph encoder stands after an epoch: enough to go on to the same bits.
 public struct GraphEncoderState: Sendable {
+  /// The part of a checkpoint that is no matrix; kept as JSON.
   public struct Progress: Sendable, Codable, Equatable {
     /// Epochs that are done.
     public var epoch = 0
     /// Optimiser steps that are done.
     public var steps = 0
+    /// The best validation NDCG@10 so far; nil before the first look, and where no user has a validation item.
     public var bestMetric: Double?
     /// Looks at the metric since the best.
     public var looksSinceBest = 0
+    /// Whether the training has ended, by its last epoch or early.
     public var isFinished = false
   }
 
+  /// How far training has come.
   public var progress: Progress
-  /// "layer0" with its moments, and "best.layer0".
+  /// "layer0" with its moments, and "best.layer0"; nodes x d each.
   public var matrices: [(name: String, value: Matrix)]
 
+  /// A state as a checkpoint holds it.
   public init(progress: Progress, matrices: [(name: String, value: Matrix)]) {
     self.progress = progress
     self.matrices = matrices
   }
 }
 
-/// Stage 1, graph pretraining: LightGCN with BPR, full propagation each step, early stopping on validation NDCG@10.
+/// Stage 1, graph pretraining (paper, stage 1): LightGCN with BPR, full propagation each step, early stopping on
+/// validation NDCG@10.
 public struct LightGCNTrainer {
+  /// The name of the stage in progress and in messages.
   public static let stage = "graph encoder"
 
   private let options: GraphEncoderOptions
@@ -35,6 +42,7 @@ public struct LightGCNTrainer {
   private let pool: ThreadPool
   private let encoder: LightGCN
 
+  /// A trainer on `split.train`. Early stopping looks at `split.validation`; nothing looks at `split.test`.
   public init(options: GraphEncoderOptions, split: InteractionSplit, seed: UInt64, pool: ThreadPool) {
     self.options = options
     self.split = split
@@ -46,7 +54,8 @@ public struct LightGCNTrainer {
   /// Trains to the end, or to the early one, and returns the best embeddings by validation.
   ///
   /// - Throws: `GLTAError.diverged` where a loss is not finite: the last checkpoint is from before; `.interrupted` where
-  ///   `progress` asked for it; `.invalidArgument` for options that cannot work; errors of `checkpoint`.
+  ///   `progress` asked for it; `.invalidArgument` for options that cannot work; `.mismatch` for the state of another
+  ///   run; errors of `checkpoint`.
   public func train(
     resuming state: GraphEncoderState? = nil, checkpoint: (GraphEncoderState) throws(GLTAError) -> Void,
     progress report: ProgressHandler

@@ -4,7 +4,9 @@ public import Tensors
 /// The bipartite graph with symmetrically normalised edges, weight 1 / sqrt(d_u d_i), users before items (He et al., 2020,
 /// equation 8). In compressed rows both ways; nothing of size users x items exists.
 public struct NormalizedGraph: Sendable {
+  /// Users, with edges or without; they are the nodes `0..<users`.
   public let users: Int
+  /// Items, with edges or without; item i is the node `users + i`.
   public let items: Int
   /// (users + items) rows of neighbours, as nodes.
   private let offsets: [Int]
@@ -16,6 +18,7 @@ public struct NormalizedGraph: Sendable {
 
   static let edgesPerRun = 8_192
 
+  /// The graph of training interactions, users x items. Each entry is one edge; ratings do not count.
   public init(_ train: CSRMatrix) {
     users = train.rows
     items = train.columns
@@ -38,7 +41,7 @@ public struct NormalizedGraph: Sendable {
     self.runs = runs
   }
 
-  /// The nodes in all.
+  /// The nodes in all: the rows of every matrix that is propagated.
   public var nodes: Int { users + items }
 
   /// out = x0 + A x, row by row: one layer of propagation, or one step of Horner's scheme over layers.

@@ -1,8 +1,8 @@
 public import Interactions
 import Tensors
 
-/// Draws the triples of an epoch: every training edge once in random order, each with a negative drawn uniformly from the
-/// items that its user does not have. A function of (seed, epoch, position).
+/// Draws the triples of an epoch: positives as `Order` says, each with a negative drawn uniformly from the items that
+/// its user does not have. A function of (seed, epoch, position).
 public struct TripleSampler: Sendable {
   /// How positives are drawn.
   public enum Order: String, Sendable, Codable {
@@ -18,6 +18,7 @@ public struct TripleSampler: Sendable {
   private let userOfEdge: [Int32]
   private let activeUsers: [Int32]
 
+  /// A sampler over training interactions, users x items. A user who has every item has no negative and no triples.
   public init(train: CSRMatrix, order: Order, seed: UInt64) {
     self.train = train
     self.order = order
@@ -30,7 +31,7 @@ public struct TripleSampler: Sendable {
     activeUsers = (0..<train.rows).filter { (1..<train.columns).contains(train.degree($0)) }.map(Int32.init)
   }
 
-  /// The triples of an epoch.
+  /// The triples of an epoch, counted from zero; the same whenever they are asked for.
   public func triples(epoch: Int) -> [Triple] {
     guard !activeUsers.isEmpty else { return [] }
     var random = Philox(seed: seed, purpose: "bpr triples", index: UInt64(epoch)).sequence()

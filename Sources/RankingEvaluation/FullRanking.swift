@@ -1,16 +1,21 @@
 public import Interactions
 public import Tensors
 
-/// Ranks the whole catalogue for many users: scores come in blocks of users, the best 20 are selected from each row.
+/// Ranks the whole catalogue for many users: scores come in blocks of users, the best are selected from each row.
 public enum FullRanking {
   /// Users that are scored by one product.
   static let block = 64
 
-  /// The best items of each user, best first.
+  /// The best items of each user, best first: one list of dense indices for each of `users`. A list is shorter than
+  /// `depth` where fewer items are left.
   ///
   /// - Parameters:
+  ///   - users: dense indices.
+  ///   - items: the catalogue's size, |I|.
   ///   - excluded: users x items matrices whose items are left out.
-  ///   - score: fills blockUsers x items scores; called from several threads at once.
+  ///   - depth: the length of a list, at least one.
+  ///   - score: fills blockUsers x items scores, zero before; minus infinity leaves an item out.
+  ///     Called from several threads at once.
   public static func rank(
     users: [Int], items: Int, excluding excluded: [CSRMatrix], depth: Int = MetricReport.depth, pool: ThreadPool,
     score: (_ users: ArraySlice<Int>, _ scores: Matrix) -> Void
@@ -31,7 +36,8 @@ public enum FullRanking {
     return rankings
   }
 
-  /// The ranking by number of training users, the same for everybody but for what they have.
+  /// The ranking by number of training users, the same for everybody but for what they have. A baseline that uses
+  /// nothing of the user.
   public static func popularity(
     users: [Int], train: CSRMatrix, excluding excluded: [CSRMatrix], pool: ThreadPool
   ) -> [[Int32]] {

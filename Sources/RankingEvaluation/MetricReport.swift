@@ -5,7 +5,7 @@ public import Interactions
 public struct MetricReport: Sendable, Equatable, Codable {
   /// Users that have a relevant item.
   public var users: Int
-  /// "ndcg@10" and so on.
+  /// Means over the users by name: "precision", "recall", "ndcg", "hit" and "mrr", each "@5", "@10" and "@20".
   public var metrics: [String: Double]
 
   /// The ranks that metrics look at.
@@ -22,6 +22,7 @@ public struct MetricReport: Sendable, Equatable, Codable {
   /// The metrics of rankings against the relevant items.
   ///
   /// - Parameters:
+  ///   - users: dense indices, rows of `relevant`.
   ///   - rankings: one list for each of `users`, best first, at least 20 long where there are as many candidates.
   ///   - relevant: users x items; rows without items do not count.
   public init(users: [Int], rankings: [[Int32]], relevant: CSRMatrix) {
@@ -47,7 +48,7 @@ public struct MetricReport: Sendable, Equatable, Codable {
   /// One metric by name; 0 where no user counted.
   public subscript(name: String) -> Double { metrics[name] ?? 0 }
 
-  /// Reports side by side as a table for people.
+  /// Reports side by side as a table for people: a line for each metric, a column for each report, four decimals.
   public static func table(_ columns: [(name: String, report: MetricReport)]) -> String {
     let width = max(11, (columns.map(\.name.count).max() ?? 0) + 1)
     func padded(_ text: String, _ width: Int) -> String {

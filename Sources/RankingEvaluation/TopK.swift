@@ -4,6 +4,8 @@ public struct TopK: Sendable {
   private var heap: [(score: Float, index: Int32)] = []
   private let capacity: Int
 
+  /// A selection that may be used again and again.
+  ///
   /// - Parameter capacity: k; memory for it is allocated once.
   public init(capacity: Int) {
     precondition(capacity > 0)
@@ -11,7 +13,7 @@ public struct TopK: Sendable {
     heap.reserveCapacity(capacity)
   }
 
-  /// The indices of the best scores, best first. Scores of minus infinity are left out.
+  /// The indices of the best of `count` scores, best first, at most k. Scores of minus infinity and NaN are left out.
   public mutating func select(_ scores: UnsafePointer<Float>, count: Int) -> [Int32] {
     heap.removeAll(keepingCapacity: true)
     // Most scores are below the worst of the best: one comparison each.

@@ -5,6 +5,7 @@ import Synchronization
 public final class FirstFailure: Sendable {
   private let failure = Mutex<(index: Int, error: GLTAError)?>(nil)
 
+  /// A collector for one loop, with nothing recorded yet.
   public init() {}
 
   /// Remembers `error` unless one of a lower index is known.

@@ -6,6 +6,7 @@
 public struct GLTAError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The kind of failure. Compare with the static members.
   public struct Code: Sendable, Hashable, CustomStringConvertible {
+    /// The code in words, such as "invalid file". Not localised, so logs may be searched for it.
     public let description: String
     private init(_ description: String) { self.description = description }
 
@@ -31,12 +32,14 @@ public struct GLTAError: Error, Sendable, Equatable, CustomStringConvertible {
     public static let interrupted = Code("interrupted")
   }
 
+  /// The kind of failure, for programs to act on.
   public let code: Code
   /// What was found and what was expected.
   public let message: String
   /// The command or the change that helps.
   public let hint: String?
 
+  /// An error with the message and the hint that a person will read.
   public init(_ code: Code, _ message: String, hint: String? = nil) {
     self.code = code
     self.message = message
@@ -56,6 +59,7 @@ public struct GLTAError: Error, Sendable, Equatable, CustomStringConvertible {
         + "stages before it are taken up, this one starts anew")
   }
 
+  /// The message, and where there is a hint, the hint on a line of its own.
   public var description: String { hint.map { "\(message)\nhint: \($0)" } ?? message }
 }
 

@@ -3,10 +3,13 @@
 /// A matrix is a view, as `Tensor` is: copying it copies no elements. Writing through it needs no `mutating`, so a
 /// function that changes a matrix says so in its name or its documentation.
 public struct Matrix: Sendable {
+  /// The memory that holds the elements; other views may share it.
   public let storage: Storage
   /// Where the first element lies in the storage, in bytes.
   public let byteOffset: Int
+  /// The extent of the outer axis; may be zero.
   public let rows: Int
+  /// The extent of the inner axis, which is also the distance from row to row in elements; may be zero.
   public let columns: Int
 
   /// A matrix of zeros.
@@ -64,7 +67,7 @@ public struct Matrix: Sendable {
     }
   }
 
-  /// A view of some rows.
+  /// A view of some rows: range.count x columns, the same memory.
   public func slice(_ range: Range<Int>) -> Matrix {
     precondition(range.lowerBound >= 0 && range.upperBound <= rows)
     return Matrix(

@@ -15,6 +15,8 @@ public struct Philox: Sendable {
   private let key: SIMD2<UInt32>
   private let stream: SIMD2<UInt32>
 
+  /// The stream of one seed, purpose and index.
+  ///
   /// - Parameters:
   ///   - seed: chosen by the user.
   ///   - purpose: what the numbers are for; different purposes draw independent numbers from one seed.
@@ -26,7 +28,8 @@ public struct Philox: Sendable {
     self.init(key: seed ^ hash, stream: index)
   }
 
-  /// The generator with its raw parameters, as the reference vectors state them.
+  /// The generator with its raw parameters, as the reference vectors of Random123 state them: `stream` is the upper
+  /// half of the counter.
   public init(key: UInt64, stream: UInt64) {
     self.key = SIMD2(UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32))
     self.stream = SIMD2(UInt32(truncatingIfNeeded: stream), UInt32(truncatingIfNeeded: stream >> 32))
@@ -71,6 +74,7 @@ public struct Philox: Sendable {
       return block[used]
     }
 
+    /// 64 random bits: two words of the stream, the first of them the lower half.
     public mutating func next() -> UInt64 {
       let low = UInt64(nextWord())
       return low | UInt64(nextWord()) << 32

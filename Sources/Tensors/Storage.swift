@@ -14,7 +14,9 @@ public final class Storage: @unchecked Sendable {
   /// The alignment of allocations, in bytes: one cache line, and one 512-bit vector.
   public static let alignment = 64
 
+  /// The first byte. Valid while the storage lives; read-only where a file is mapped.
   public let base: UnsafeMutableRawPointer
+  /// The bytes that may be used from `base` on; zero for an empty file.
   public let byteCount: Int
   private let release: @Sendable (UnsafeMutableRawPointer, Int) -> Void
 

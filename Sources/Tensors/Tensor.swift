@@ -3,9 +3,11 @@
 /// A tensor is a view: copying the struct copies the view, not the elements, as in NumPy and PyTorch. Products and
 /// kernels work on `Matrix`, its f32 sibling of rank two.
 public struct Tensor: Sendable {
+  /// The memory that holds the elements; other views may share it.
   public let storage: Storage
   /// Where the first element lies in the storage, in bytes.
   public let byteOffset: Int
+  /// The type of the elements.
   public let dtype: DType
   /// Extents, outermost first. A scalar has none.
   public let shape: [Int]

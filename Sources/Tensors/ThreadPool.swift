@@ -24,6 +24,8 @@ public final class ThreadPool: @unchecked Sendable {
   /// One loop at a time: callers from several threads take turns.
   private let turn = Mutex<Void>(())
 
+  /// A pool with threads of its own, which end with it.
+  ///
   /// - Parameter threads: at least one; the default is one per core.
   public init(threads: Int = ThreadPool.coreCount) {
     self.threads = max(1, threads)

@@ -4,10 +4,14 @@ public import Tensors
 
 /// What alignment learns: two projectors and the GLLM head. The language model and the graph embeddings are frozen.
 public struct AlignmentModel: Sendable {
+  /// Maps E_i to item tokens. Tuned in stage 2, frozen in stage 3.
   public var itemProjector: NodeProjector
+  /// Maps the fold-in of a user's items, where the paper has E_u, to a user token. Tuned in stage 3.
   public var userProjector: NodeProjector
+  /// The GLLM layer. Tuned in stages 2 and 3.
   public var head: GLLMHead
 
+  /// A model of trained parts, all with the same D.
   public init(itemProjector: NodeProjector, userProjector: NodeProjector, head: GLLMHead) {
     self.itemProjector = itemProjector
     self.userProjector = userProjector
@@ -32,7 +36,7 @@ public struct AlignmentModel: Sendable {
       head: GLLMHead(kind: head.kind, weight: head.weight.copy(), bias: head.bias.copy()))
   }
 
-  /// The projected item tokens, |I| x D.
+  /// The projected item tokens, |I| x D: V_i = W_i E_i + b_i of the paper's stage 2.
   public func itemTokens(_ graph: GraphEmbeddings, pool: ThreadPool) -> Matrix {
     itemProjector.project(graph.items, pool: pool)
   }

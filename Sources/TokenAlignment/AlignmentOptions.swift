@@ -3,7 +3,7 @@ public import Tensors
 
 /// Everything that a person may choose about alignment. Kept in the bundle: serving needs the same prompt.
 public struct AlignmentOptions: Sendable, Codable, Equatable {
-  /// The GLLM head.
+  /// The kind of GLLM head: free as in the paper, or tied to item tokens.
   public var head = HeadKind.tied
   /// Answer slots of a user's instruction: the paper's k.
   public var slots = 10
@@ -21,18 +21,20 @@ public struct AlignmentOptions: Sendable, Codable, Equatable {
   public var targetShare = 0.25
   /// Weight of the InfoNCE term between item tokens and text embeddings in stage 2; the paper has none.
   public var contrastiveWeight: Float = 1
-  /// Its temperature.
+  /// Temperature of the InfoNCE term, which cosines are divided by.
   public var contrastiveTemperature: Float = 0.1
   /// Instructions of one optimiser step.
   public var batchSize = 16
   /// Passes over the items in stage 2. Zero leaves the stage out.
   public var itemEpochs = 6
+  /// Adam's step size in stage 2; the paper states none.
   public var itemLearningRate: Float = 1e-3
   /// Passes over the users in stage 3 at most. Zero leaves the stage out.
   public var userEpochs = 10
   /// Users of one such pass, drawn anew for each; zero takes all. What is learned is shared by all users, and a model is
   /// validated after so many.
   public var usersPerEpoch = 1_500
+  /// Adam's step size in stage 3; the paper states none.
   public var userLearningRate: Float = 5e-4
   /// Stage 3 stops after this many epochs without a better validation NDCG@10.
   public var patience = 2
@@ -41,6 +43,7 @@ public struct AlignmentOptions: Sendable, Codable, Equatable {
   /// Bytes of activations that one step may keep; beyond, they are computed again on the way back.
   public var activationBytes = 1 << 30
 
+  /// The settings of the `default` recipe.
   public init() {}
 
   /// Checks what no type can.

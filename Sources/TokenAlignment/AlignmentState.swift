@@ -4,24 +4,29 @@ public import Tensors
 ///
 /// Random numbers are functions of (seed, epoch, position), so there is no generator to save.
 public struct AlignmentState: Sendable {
+  /// The part of a checkpoint that is no matrix; kept as JSON.
   public struct Progress: Sendable, Codable, Equatable {
     /// Epochs that are done.
     public var epoch = 0
     /// Optimiser steps that are done.
     public var steps = 0
-    /// The best validation metric and its epoch, where the stage validates.
+    /// The best validation NDCG@10 so far; nil where the stage does not validate.
     public var bestMetric: Double?
+    /// The epoch, from 1, whose parameters are kept as the best; 0 where the stage does not validate.
     public var bestEpoch = 0
     /// Whether the stage has ended, by its last epoch or early.
     public var isFinished = false
 
+    /// A stage before its first epoch.
     public init() {}
   }
 
+  /// How far the stage has come.
   public var progress: Progress
   /// Parameters, their moments and the best parameters so far, by name.
   public var matrices: [(name: String, value: Matrix)]
 
+  /// A state as a checkpoint holds it.
   public init(progress: Progress, matrices: [(name: String, value: Matrix)]) {
     self.progress = progress
     self.matrices = matrices
@@ -49,6 +54,7 @@ public struct AlignmentContext {
   /// Saves the state after each epoch.
   let checkpoint: (AlignmentState) throws(GLTAError) -> Void
 
+  /// What trainers work with. `checkpoint` is called after each epoch, and its errors end the training.
   public init(
     options: AlignmentOptions, seed: UInt64, pool: ThreadPool, progress: @escaping ProgressHandler,
     checkpoint: @escaping (AlignmentState) throws(GLTAError) -> Void

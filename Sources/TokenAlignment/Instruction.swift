@@ -3,7 +3,9 @@ public import Tensors
 
 /// A node of the graph that stands in a prompt as a soft token.
 public enum Node: Sendable, Hashable {
+  /// The user that the instruction is about.
   case user
+  /// An item by its dense index.
   case item(Int32)
 }
 
@@ -13,31 +15,36 @@ public enum Node: Sendable, Hashable {
 public struct Instruction: Sendable, Equatable {
   /// One id per position; node positions hold the padding token, slots the mask token.
   public var tokenIDs: [Int32] = []
-  /// The nodes and their positions, ascending.
+  /// The nodes in the order of their positions.
   public var nodes: [Node] = []
+  /// For each of `nodes` its position, from zero, ascending.
   public var nodePositions: [Int] = []
   /// The positions of the answer slots, ascending.
   public var slotPositions: [Int] = []
 
+  /// An instruction without positions, for an `InstructionWriter` or a wire to fill.
   public init() {}
 
-  /// The positions in all.
+  /// The positions in all, L.
   public var length: Int { tokenIDs.count }
 }
 
 /// What fills the places of a template.
 public struct InstructionContent: Sendable {
+  /// Whether `{user}` becomes a user token; otherwise the place stays empty.
   public var hasUser = false
   /// Item tokens in order.
   public var items: [Int32] = []
   /// Texts in order, as token ids.
   public var texts: [[Int32]] = []
-  /// Tags as token ids.
+  /// Profile tags as token ids, best first.
   public var profile: [[Int32]] = []
+  /// Prediction tags as token ids, best first.
   public var prediction: [[Int32]] = []
-  /// Answer slots.
+  /// The number of answer slots.
   public var slots = 1
 
+  /// Content with one slot and nothing else.
   public init() {}
 }
 
@@ -56,6 +63,7 @@ public struct InstructionWriter: Sendable {
   private let separator: [Int32]
   private let maximumLength: Int
 
+  /// A writer for one template. `maximumLength` counts all positions, those of the class and separator tokens included.
   public init(template: InstructionTemplate, tokenizer: WordPieceTokenizer, maximumLength: Int) {
     parts = template.segments.map { segment in
       switch segment {

@@ -10,11 +10,17 @@ public import Tensors
 public struct InstructionTemplate: Sendable, Equatable {
   /// What a place is filled with.
   public enum Place: String, Sendable, CaseIterable {
+    /// The user token.
     case user
+    /// Item tokens, one position each.
     case items
+    /// Item descriptions, a separator token between two.
     case texts
+    /// Tags that summarise the user's items, with commas between.
     case profile
+    /// Tags of the user's likely interests, with commas between.
     case prediction
+    /// Answer slots, one mask token each; the hidden states there become logits.
     case slots
   }
 
@@ -28,6 +34,8 @@ public struct InstructionTemplate: Sendable, Equatable {
 
   var segments: [Segment] { (try? InstructionTemplate.parse(source)) ?? [] }
 
+  /// Reads a template as a person writes it.
+  ///
   /// - Throws: `GLTAError.invalidArgument` for a place that does not exist, an open brace, or no answer slots.
   public init(_ source: String) throws(GLTAError) {
     let segments = try InstructionTemplate.parse(source)

@@ -9,6 +9,7 @@ public import Tensors
 /// The answer of slot t is the item whose description stands t-th, while the item tokens stand in an order of their own:
 /// only by reading the text can it be found. The recipe may add InfoNCE between item tokens and text embeddings.
 public struct ItemAlignmentTrainer {
+  /// The name of the stage in progress and in messages.
   public static let stage = "item-text alignment"
 
   private let context: AlignmentContext
@@ -19,6 +20,8 @@ public struct ItemAlignmentTrainer {
   private let textEmbeddings: Matrix
   private let batch: InstructionBatch
 
+  /// A trainer with all that stays frozen.
+  ///
   /// - Parameters:
   ///   - texts: the token ids of each item's text; items without any are left out.
   ///   - textEmbeddings: |I| x D, for the contrastive term; a zero row is left out.
@@ -37,7 +40,10 @@ public struct ItemAlignmentTrainer {
 
   /// Tunes the item projector and the head of `alignment`, which it returns as a new model.
   ///
-  /// - Throws: `GLTAError.diverged` where a loss or gradient is not finite; errors of the checkpoint.
+  /// - Parameter state: the checkpoint to go on from; nil = from the start.
+  /// - Throws: `GLTAError.diverged` where a loss or gradient is not finite; `.interrupted` where progress asked for it;
+  ///   `.invalidFile` and `.mismatch` for a state that does not fit; `.invalidArgument` where a prompt cannot be made
+  ///   short enough; errors of the checkpoint.
   public func train(_ alignment: AlignmentModel, resuming state: AlignmentState?) throws(GLTAError) -> AlignmentModel {
     let model = alignment.copy()
     var parameters = ParameterGroup([

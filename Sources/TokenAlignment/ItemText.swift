@@ -12,12 +12,12 @@ public enum ItemText {
     return firstWords(words, of: parts.joined(separator: ". "))
   }
 
-  /// The texts of all items.
+  /// The texts of all items in the order of the catalogue, at most `words` words each.
   public static func texts(of catalogue: ItemCatalogue, words: Int) -> [String] {
     (0..<catalogue.count).map { text(of: $0, in: catalogue, words: words) }
   }
 
-  /// The token ids of all items' texts, without special tokens.
+  /// The token ids of all items' texts, without special tokens; none for an item without text.
   public static func tokenIDs(
     of catalogue: ItemCatalogue, words: Int, tokenizer: WordPieceTokenizer
   ) -> [[Int32]] {

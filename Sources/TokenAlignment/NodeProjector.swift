@@ -2,11 +2,12 @@ public import Tensors
 
 /// V = E Wᵀ + b: maps graph embeddings into the language model's token space (paper, stage 2 and 3).
 public struct NodeProjector: Sendable {
-  /// D x d.
+  /// W, D x d.
   public let weight: Matrix
-  /// 1 x D.
+  /// b, 1 x D.
   public let bias: Matrix
 
+  /// A projector of trained parameters; `bias` has a column for each row of `weight`.
   public init(weight: Matrix, bias: Matrix) {
     precondition(bias.rows == 1 && bias.columns == weight.rows)
     self.weight = weight
@@ -17,8 +18,9 @@ public struct NodeProjector: Sendable {
   /// about as far from it.
   ///
   /// - Parameters:
-  ///   - nodes: the embeddings that will be projected; their mean square sets the scale.
-  ///   - tokens: the model's token embeddings.
+  ///   - nodes: the embeddings that will be projected, n x d; their mean square sets the scale.
+  ///   - tokens: the model's token embeddings, vocabulary x D.
+  ///   - purpose: "item" or "user": two projectors of one seed start differently.
   public init(nodes: Matrix, tokens: Matrix, seed: UInt64, purpose: String) {
     let mean = Matrix(rows: 1, columns: tokens.columns)
     for row in 0..<tokens.rows { Accumulate.add(tokens.columns, tokens.row(row), to: mean.base) }

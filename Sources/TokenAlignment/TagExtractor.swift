@@ -19,6 +19,8 @@ public enum TagExtractor {
   /// - Parameters:
   ///   - itemEmbeddings: |I| x D text embeddings; a zero row has no tags of its own.
   ///   - graph: item embeddings whose cosine says who is whose neighbour; trained on training interactions only.
+  ///   - embedder: the one that `itemEmbeddings` come from.
+  /// - Throws: what `embedder` throws.
   public static func extract(
     catalogue: ItemCatalogue, itemEmbeddings: Matrix, graph: GraphEmbeddings, embedder: TextEmbedder,
     pool: ThreadPool

@@ -15,6 +15,8 @@ public struct TagTable: Sendable, Equatable {
   /// Per tag 1 / sqrt(items that have it), so that a vote is not won by what fits everything.
   private let rarity: [Double]
 
+  /// A table of lists that are known already. `profile` and `prediction` have one list for each item, of indices below
+  /// `vocabulary.count`.
   public init(vocabulary: [String], profile: [[Int32]], prediction: [[Int32]]) {
     self.vocabulary = vocabulary
     self.profile = profile
@@ -30,7 +32,8 @@ public struct TagTable: Sendable, Equatable {
     return TagTable(vocabulary: [], profile: none, prediction: none)
   }
 
-  /// The tags of somebody with these items, best first. Prediction tags leave the profile tags out.
+  /// The tags of somebody with these items as indices of the vocabulary, best first, at most so many of each.
+  /// Prediction tags leave the profile tags out.
   public func tags(
     of items: some Sequence<Int32>, profileCount: Int, predictionCount: Int
   ) -> (profile: [Int32], prediction: [Int32]) {

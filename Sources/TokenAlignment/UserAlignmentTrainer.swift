@@ -7,6 +7,7 @@ public import Tensors
 /// Stage 3, user-item alignment (paper, section "user-item alignment"): the user projector and the GLLM head learn to
 /// name the items of a user's target part from an instruction made of the visible part.
 public struct UserAlignmentTrainer {
+  /// The name of the stage in progress and in messages.
   public static let stage = "user-item alignment"
 
   private let context: AlignmentContext
@@ -17,6 +18,8 @@ public struct UserAlignmentTrainer {
   private let parts: VisibleParts
   private let validate: (AlignmentModel) throws(GLTAError) -> Double?
 
+  /// A trainer with all that stays frozen.
+  ///
   /// - Parameter validate: NDCG@10 of a model on the users that early stopping looks at; nil where there are none, and
   ///   then the last epoch is kept.
   public init(
@@ -35,7 +38,10 @@ public struct UserAlignmentTrainer {
   /// Tunes the user projector and the head of `alignment` and returns the best model of the validated ones; the item
   /// projector stays as it is.
   ///
-  /// - Throws: `GLTAError.diverged` where a loss or gradient is not finite; errors of the checkpoint.
+  /// - Parameter state: the checkpoint to go on from; nil = from the start.
+  /// - Throws: `GLTAError.diverged` where a loss or gradient is not finite; `.interrupted` where progress asked for it;
+  ///   `.invalidFile` and `.mismatch` for a state that does not fit; `.invalidArgument` where a prompt cannot be made
+  ///   short enough; errors of the checkpoint and of `validate`.
   public func train(_ alignment: AlignmentModel, resuming state: AlignmentState?) throws(GLTAError) -> AlignmentModel {
     let model = alignment.copy()
     var best = model.copy()

@@ -8,6 +8,7 @@ public struct UserInstructionWriter: Sendable {
   private let tagIDs: [[Int32]]
   private let options: AlignmentOptions
 
+  /// A writer for one bundle. Template and tags are tokenised here, once.
   public init(
     template: InstructionTemplate, tokenizer: WordPieceTokenizer, maximumLength: Int, tags: TagTable,
     options: AlignmentOptions
@@ -18,6 +19,8 @@ public struct UserInstructionWriter: Sendable {
     tagIDs = tags.vocabulary.map { tokenizer.encode($0) }
   }
 
+  /// The instruction of a user with the tags and slots of the options.
+  ///
   /// - Parameters:
   ///   - view: the user's vector stands for the user token; its history are the item tokens.
   ///   - items: all items that the tags are voted by.
@@ -29,6 +32,11 @@ public struct UserInstructionWriter: Sendable {
   }
 
   /// The instruction from its parts.
+  ///
+  /// - Parameters:
+  ///   - history: item tokens, those that are dropped first standing last.
+  ///   - profile, prediction: tags as indices of the table's vocabulary.
+  /// - Throws: `GLTAError.invalidArgument` where template and slots alone exceed the model's positions.
   public func write(
     history: [Int32], profile: [Int32], prediction: [Int32], slots: Int
   ) throws(GLTAError) -> Instruction {

@@ -12,6 +12,8 @@ public struct VisibleParts: Sendable, Equatable {
   /// users x items: predicted. Empty for a user with fewer than two items.
   public let target: CSRMatrix
 
+  /// Parts each user's items at random, by the seed and the user alone.
+  ///
   /// - Parameter targetShare: the part of a user's items that is predicted, rounded, at least one where there are two.
   public init(train: CSRMatrix, targetShare: Double, seed: UInt64) {
     var visible: [[Int32]] = []

@@ -4,6 +4,8 @@ public import Tensors
 
 /// The identity of a data set: SHA-256 of its canonical form.
 public enum DataHash {
+  /// The hash of a data set in 64 hexadecimal digits. Ids, texts, interactions and a given split count; names, paths
+  /// and the file format do not.
   public static func of(_ dataset: Dataset) -> String {
     var hasher = ContentHash()
     dataset.writeCanonical { hasher.update($0) }

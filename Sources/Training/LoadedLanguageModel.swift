@@ -7,9 +7,11 @@ public import Tensors
 public struct LoadedLanguageModel: Sendable {
   /// Where it was loaded from, as an absolute path.
   public let path: String
-  /// SHA-256 over configuration, weights and tokenizer.
+  /// SHA-256 over configuration, weights and tokenizer (`LanguageModelFiles`), 64 hexadecimal digits.
   public let hash: String
+  /// The frozen model: training reads it and never changes it.
   public let model: BERTModel
+  /// The tokenizer of the same directory; none of its ids is beyond the model's vocabulary.
   public let tokenizer: WordPieceTokenizer
 
   /// Loads a Hugging Face directory.
@@ -31,7 +33,7 @@ public struct LoadedLanguageModel: Sendable {
 
   /// The language model that a bundle was trained with.
   ///
-  /// - Throws: `GLTAError.mismatch` where the model at `path` is another one.
+  /// - Throws: `GLTAError.mismatch` where the model at `path` is another one; what `init(path:)` throws.
   public init(for bundle: RecommenderBundle, path: String) throws(GLTAError) {
     try self.init(path: path)
     let expected = bundle.manifest.languageModel.hash

@@ -7,13 +7,21 @@ public import TokenAlignment
 
 /// Everything that decides what a training run computes; equal configurations give equal bytes.
 public struct TrainingConfiguration: Sendable, Codable, Equatable {
+  /// What the other settings start from, and whether the weights of the final score are fitted.
   public var recipe: Recipe
+  /// The parts that are left out, in the order of their names; their settings are zero in `alignment`.
   public var without: [Ablation]
+  /// The seed of all random numbers but those of the split, which may have one of its own.
   public var seed: UInt64
+  /// How each user's interactions are parted into training, validation and test.
   public var splitMethod: SplitMethod
+  /// Settings of stage 1.
   public var graph: GraphEncoderOptions
+  /// Settings of stages 2 and 3 and of the prompt.
   public var alignment: TokenAlignment.AlignmentOptions
+  /// Instruction (a) as a template with `{texts}`, `{items}` and `{slots}`.
   public var itemTemplate: String
+  /// Instruction (b) as a template with `{user}`, `{items}`, `{slots}`, and as wanted `{profile}` and `{prediction}`.
   public var userTemplate: String
   /// Validation users that early stopping of stage 3 and the fit of weights rank for, at most, each.
   public var validationUsers = 1_000
@@ -33,12 +41,16 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
 
   /// What a command line says; nil and empty leave the word to the file.
   public struct Choices: Sendable {
+    /// The recipe to start from; nil takes the file's, else `default`.
     public var recipe: Recipe?
+    /// The parts to leave out; empty takes the file's.
     public var without: [Ablation]
+    /// The seed; nil takes the file's, else 42.
     public var seed: UInt64?
-    /// Given the seed.
+    /// Makes the split from the seed. Nil takes the file's where `seed` is nil too, else a random split by the seed.
     public var splitMethod: (@Sendable (UInt64) -> SplitMethod)?
 
+    /// Choices of a command line; without arguments, all is left to the file.
     public init(
       recipe: Recipe? = nil, without: [Ablation] = [], seed: UInt64? = nil,
       splitMethod: (@Sendable (UInt64) -> SplitMethod)? = nil
@@ -55,6 +67,9 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
   ///
   /// What `without` names is left out whatever the object says of it.
   ///
+  /// - Parameters:
+  ///   - data: the JSON object; nil = the recipe as it stands.
+  ///   - source: where the object comes from, for messages.
   /// - Throws: `GLTAError.invalidArgument` for a key that does not exist or a value of another type.
   public init(_ choices: Choices, overriddenByJSON data: Data? = nil, source: String = "") throws(GLTAError) {
     guard let data else {
@@ -115,7 +130,9 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
     return old
   }
 
-  /// SHA-256 of the configuration's canonical JSON.
+  /// SHA-256 of the configuration's canonical JSON (keys sorted), 64 hexadecimal digits.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` for a number that JSON does not have, such as infinity.
   public func hash() throws(GLTAError) -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]

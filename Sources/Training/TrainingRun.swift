@@ -21,6 +21,7 @@ public struct TrainingRun {
     /// Steps of a stage; returning false stops the run after its next checkpoint.
     public var progress: ProgressHandler
 
+    /// A reporter of two closures, which are called on the thread of the run.
     public init(say: @escaping (String) -> Void, progress: @escaping ProgressHandler) {
       self.say = say
       self.progress = progress
@@ -41,7 +42,9 @@ public struct TrainingRun {
   /// - Parameters:
   ///   - out: the bundle's path; checkpoints go to a folder beside it.
   ///   - resume: whether to take up what an earlier run of the same arguments left.
-  /// - Throws: `GLTAError.invalidArgument` for a configuration that cannot work, `.mismatch` for another run's folder.
+  /// - Throws: `GLTAError.invalidArgument` for a configuration that cannot work, `.mismatch` for another run's folder,
+  ///   `.invalidFile` where its fingerprint cannot be read, `.inputOutput` where something else stands at `out` or
+  ///   another process trains there.
   public init(
     configuration: TrainingConfiguration, dataset: Dataset, languageModel: LoadedLanguageModel, out: String,
     resume: Bool, pool: ThreadPool, reporter: Reporter
@@ -81,7 +84,11 @@ public struct TrainingRun {
 
   /// Trains what is not trained yet and saves the bundle.
   ///
-  /// - Throws: `GLTAError.diverged`, `.interrupted`, `.inputOutput`; checkpoints and an older bundle stay whole.
+  /// - Parameter copyingLanguageModel: whether the language model goes into the bundle.
+  /// - Returns: the bundle and its content hash.
+  /// - Throws: `GLTAError.diverged`, `.interrupted`, `.inputOutput`; `.invalidArgument` where the split or a prompt
+  ///   cannot be made; `.invalidFile` and `.mismatch` for checkpoints that do not fit. Checkpoints and an older bundle
+  ///   stay whole.
   public func run(copyingLanguageModel: Bool = false) throws(GLTAError) -> (bundle: RecommenderBundle, hash: String) {
     let split = try Splitter.split(dataset, method: configuration.splitMethod)
     let halves = ValidationHalves(split: split, seed: configuration.seed)

@@ -33,6 +33,8 @@ public enum AtomicFile {
     }
 
     /// Appends bytes.
+    ///
+    /// - Throws: `GLTAError.inputOutput`, for instance when the disk is full.
     public func write(_ bytes: [UInt8]) throws(GLTAError) {
       // The standard library's closure does not carry typed errors.
       var failure: GLTAError?
@@ -67,7 +69,9 @@ public enum AtomicFile {
     try syncDirectory(parent(of: path))
   }
 
-  /// Writes a file that is already in memory.
+  /// Writes a file that is already in memory, or leaves the one at `path` as it was.
+  ///
+  /// - Throws: `GLTAError.inputOutput`.
   public static func write(bytes: [UInt8], to path: String) throws(GLTAError) {
     try write(to: path) { (writer) throws(GLTAError) in try writer.write(bytes) }
   }

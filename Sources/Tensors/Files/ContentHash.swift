@@ -1,9 +1,10 @@
 import CSodium
 
-/// SHA-256 of bytes as they come, by libsodium.
+/// SHA-256 (FIPS 180-4) of bytes as they come, by libsodium.
 public struct ContentHash {
   private var state = crypto_hash_sha256_state()
 
+  /// A hash that no bytes were added to yet.
   public init() { crypto_hash_sha256_init(&state) }
 
   /// Adds bytes.
@@ -18,7 +19,7 @@ public struct ContentHash {
     bytes.withUnsafeBytes { update($0) }
   }
 
-  /// The digest of what was added, 64 hexadecimal digits.
+  /// The digest of what was added, 64 hexadecimal digits. The hash is used up with it.
   public mutating func finish() -> String {
     var digest = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
     crypto_hash_sha256_final(&state, &digest)
@@ -26,7 +27,7 @@ public struct ContentHash {
     return String(digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
   }
 
-  /// The digest of a file.
+  /// The digest of a file's bytes, 64 hexadecimal digits.
   ///
   /// - Throws: `GLTAError.inputOutput`.
   public static func ofFile(_ path: String) throws(GLTAError) -> String {

@@ -18,8 +18,9 @@ public struct SafetensorsFile: Sendable {
     "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8,
   ]
 
+  /// The path that the file was opened by, as it was given.
   public let path: String
-  /// The `__metadata__` of the header.
+  /// The `__metadata__` of the header: texts by name; empty where it has none.
   public let metadata: [String: String]
   /// The tensors in the order of their data.
   public let names: [String]
@@ -63,7 +64,8 @@ public struct SafetensorsFile: Sendable {
   /// Whether the file has a tensor of that name.
   public func contains(_ name: String) -> Bool { entries[name] != nil }
 
-  /// The dtype and the shape of a tensor, also of one that we do not compute in.
+  /// The dtype in the format's words and the shape of a tensor, also where we do not compute in the dtype; nil where
+  /// there is no tensor of that name.
   public func shape(of name: String) -> (dtype: String, shape: [Int])? { entries[name].map { ($0.dtype, $0.shape) } }
 
   /// A tensor as a view of the mapping.
@@ -89,7 +91,7 @@ public struct SafetensorsFile: Sendable {
   ///
   /// - Parameters:
   ///   - rows, columns: what the shape has to be; nil = any.
-  /// - Throws: `GLTAError.invalidFile` for another shape, `.unsupported` for integers.
+  /// - Throws: `GLTAError.invalidFile` for a missing name or another shape, `.unsupported` for integers.
   public func matrix(_ name: String, rows: Int? = nil, columns: Int? = nil) throws(GLTAError) -> Matrix {
     let tensor = try tensor(name)
     guard [.f32, .f16, .bf16].contains(tensor.dtype) else {
@@ -108,7 +110,7 @@ public struct SafetensorsFile: Sendable {
 
   /// A tensor of i32, or of i64 whose values fit, as indices.
   ///
-  /// - Throws: `GLTAError.invalidFile` for another dtype or a value that does not fit.
+  /// - Throws: `GLTAError.invalidFile` for a missing name, another dtype or a value that does not fit.
   public func indices(_ name: String) throws(GLTAError) -> [Int32] {
     let tensor = try tensor(name)
     switch tensor.dtype {

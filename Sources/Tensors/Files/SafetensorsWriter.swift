@@ -1,4 +1,5 @@
-/// Writes safetensors files: the same bytes for the same tensors, and atomically.
+/// Writes safetensors files (huggingface/safetensors, README, "Format"): the same bytes for the same tensors, and
+/// atomically.
 public enum SafetensorsWriter {
   /// Writes tensors in the given order. The header is padded so that data starts at a multiple of 64 bytes; tensors
   /// follow one another without holes, as the format demands.

@@ -1,20 +1,28 @@
 /// Adam (Kingma and Ba, 2015) over one parameter matrix, as `torch.optim.Adam` computes it without weight decay.
 public struct Adam: Sendable {
+  /// The constants of algorithm 1 in the paper, with its defaults for all but the step size.
   public struct Options: Sendable, Codable, Equatable {
+    /// The step size, alpha in the paper.
     public var learningRate: Float
+    /// The decay of the first moment from step to step.
     public var beta1: Float = 0.9
+    /// The decay of the second moment from step to step.
     public var beta2: Float = 0.999
+    /// Added to the root of the corrected second moment, so that a zero gradient does not divide by zero.
     public var epsilon: Float = 1e-8
 
+    /// The default constants with a step size.
     public init(learningRate: Float) { self.learningRate = learningRate }
   }
 
-  /// First and second moments, in the parameter's shape. Checkpoints save both.
+  /// The first moment, the running mean of gradients, in the parameter's shape. Checkpoints save it.
   public let first: Matrix
+  /// The second moment, the running mean of squared gradients, in the parameter's shape. Checkpoints save it.
   public let second: Matrix
   /// Updates so far. Checkpoints save it.
   public var step: Int
 
+  /// The state before the first step: moments of zero in the shape of `parameter`.
   public init(like parameter: Matrix) {
     self.init(
       first: Matrix(rows: parameter.rows, columns: parameter.columns),
@@ -28,7 +36,8 @@ public struct Adam: Sendable {
     self.step = step
   }
 
-  /// Moves `parameter` against `gradient`, both in place of their shape. Rows are shared out over `pool`.
+  /// Moves `parameter` in place against `gradient`, which has its shape. Elements are shared out over `pool`; the
+  /// result does not depend on how.
   public mutating func update(
     _ parameter: Matrix, gradient: Matrix, options: Options, pool: ThreadPool
   ) {

@@ -1,10 +1,13 @@
 /// Named parameters that are optimised together: one Adam state each, one gradient norm over all.
 public struct ParameterGroup: Sendable {
+  /// The names in the order of `values`. Checkpoints find matrices by them.
   public let names: [String]
   /// The parameters themselves; a step changes their elements.
   public let values: [Matrix]
   private var optimizers: [Adam]
 
+  /// A group before its first step.
+  ///
   /// - Parameter parameters: changed in place by `step`; pass copies where the originals must stay.
   public init(_ parameters: [(name: String, value: Matrix)]) {
     names = parameters.map(\.name)
@@ -55,9 +58,12 @@ public struct ParameterGroup: Sendable {
     return (matrices, optimizers.first?.step ?? 0)
   }
 
-  /// Takes over a saved state.
+  /// Takes over a saved state: parameters are overwritten, moments copied.
   ///
-  /// - Parameter matrix: finds a saved matrix by name and shape.
+  /// - Parameters:
+  ///   - steps: the number of steps that `state` had.
+  ///   - matrix: finds a saved matrix by name and shape.
+  /// - Throws: what `matrix` throws; the group is then partly restored and not to be used.
   public mutating func restore(
     steps: Int, from matrix: (_ name: String, _ rows: Int, _ columns: Int) throws(GLTAError) -> Matrix
   ) throws(GLTAError) {

@@ -8,12 +8,14 @@ public struct TrainingProgress: Sendable {
   public var epochs: Int
   /// Steps of this epoch that are done.
   public var step: Int
+  /// Steps of this epoch in all.
   public var steps: Int
-  /// The mean loss of the epoch so far.
+  /// The mean loss of the epoch so far; NaN where the stage has no loss, as in reading texts.
   public var loss: Float
-  /// The validation metric of the last evaluated epoch, where one was evaluated.
+  /// The best validation NDCG@10 so far; nil before an epoch was evaluated, and in stages without validation.
   public var validation: Double?
 
+  /// A report on one step.
   public init(
     stage: String, epoch: Int, epochs: Int, step: Int, steps: Int, loss: Float, validation: Double? = nil
   ) {

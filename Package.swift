@@ -110,7 +110,7 @@ let package = Package(
     tests("LogitsMatching", ["Tensors"]),
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
     tests("GLTP", ["CLZ4"]),
-    tests("Mesh", []),
+    tests("Mesh", ["GLTP"]),
     tests(
       "StageServices",
       [

@@ -1,3 +1,5 @@
+package import GLTP
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -40,4 +42,32 @@ extension Duration {
 
   /// The whole milliseconds of the duration, as ZeroMQ's options want them.
   var milliseconds: Int32 { Int32(clamping: nanoseconds / 1_000_000) }
+}
+
+// The state machines count microseconds on the same clock.
+
+extension MonotonicTime {
+  /// The instant without its fraction of a microsecond.
+  package init(_ instant: MonotonicInstant) {
+    self.init(microseconds: UInt64(max(instant.nanoseconds, 0)) / 1_000)
+  }
+
+  /// This moment.
+  package static var now: MonotonicTime { MonotonicTime(MonotonicInstant.now) }
+}
+
+extension MonotonicInstant {
+  /// The instant that begins `time`, or the end of the clock for a time beyond it.
+  package init(_ time: MonotonicTime) {
+    self.init(nanoseconds: time.microseconds > UInt64(Int64.max) / 1_000 ? .max : Int64(time.microseconds) * 1_000)
+  }
+}
+
+extension MonotonicDuration {
+  /// The whole microseconds of a duration that is not negative; zero for one that is.
+  package init(_ duration: Duration) { self.init(microseconds: UInt64(max(duration.nanoseconds, 0)) / 1_000) }
+}
+
+extension Duration {
+  package init(_ duration: MonotonicDuration) { self = .microseconds(Int64(clamping: duration.microseconds)) }
 }

@@ -42,6 +42,17 @@ public final class BufferPool: Sendable {
   private struct SizeClass {
     var buffers = ContiguousArray<PooledBuffer>()
     var cursor = 0
+
+    /// The next buffer in turn that nobody holds, among so many.
+    mutating func reuse(probes: Int) -> PooledBuffer? {
+      let count = buffers.count
+      for _ in 0..<min(probes, count) {
+        let slot = cursor
+        cursor = slot + 1 == count ? 0 : slot + 1
+        if isKnownUniquelyReferenced(&buffers[slot]) { return buffers[slot] }
+      }
+      return nil
+    }
   }
 
   private struct State {
@@ -103,9 +114,15 @@ public final class BufferPool: Sendable {
     let index = BufferPool.sizeClass(byteCount)
     let capacity = BufferPool.capacity(index)
     return state.withLock { state in
-      if let buffer = BufferPool.reuse(&state, index, probes: BufferPool.probes) { return buffer }
+      if let buffer = state.classes[index].reuse(probes: BufferPool.probes) {
+        state.statistics.reuses += 1
+        return buffer
+      }
       if state.statistics.allocatedBytes + capacity > budget {
-        if let buffer = BufferPool.reuse(&state, index, probes: .max) { return buffer }
+        if let buffer = state.classes[index].reuse(probes: .max) {
+          state.statistics.reuses += 1
+          return buffer
+        }
         BufferPool.free(&state, until: budget - capacity)
         guard state.statistics.allocatedBytes + capacity <= budget else {
           state.statistics.refusals += 1
@@ -119,19 +136,6 @@ public final class BufferPool: Sendable {
       state.statistics.peakBytes = max(state.statistics.peakBytes, state.statistics.allocatedBytes)
       return buffer
     }
-  }
-
-  private static func reuse(_ state: inout State, _ index: Int, probes: Int) -> PooledBuffer? {
-    let count = state.classes[index].buffers.count
-    for _ in 0..<min(probes, count) {
-      let slot = state.classes[index].cursor
-      state.classes[index].cursor = slot + 1 == count ? 0 : slot + 1
-      if isKnownUniquelyReferenced(&state.classes[index].buffers[slot]) {
-        state.statistics.reuses += 1
-        return state.classes[index].buffers[slot]
-      }
-    }
-    return nil
   }
 
   /// Gives free buffers back to the system, the largest first, until at most `bytes` are held.

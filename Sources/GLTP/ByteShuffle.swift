@@ -11,6 +11,27 @@ package enum ByteShuffle {
     }
   }
 
+  /// The first `planes` of the byte planes of elements of four bytes.
+  static func shuffleLow(
+    _ source: UnsafeRawPointer, into target: UnsafeMutableRawPointer, count: Int, planes: Int
+  ) {
+    for byte in 0..<planes {
+      let plane = target + byte &* count
+      let shift = UInt32(truncatingIfNeeded: 8 &* byte)
+      for index in 0..<count {
+        let value = source.loadUnaligned(fromByteOffset: index &* 4, as: UInt32.self)
+        plane.storeBytes(of: UInt8(truncatingIfNeeded: value &>> shift), toByteOffset: index, as: UInt8.self)
+      }
+    }
+  }
+
+  /// How many low bytes of elements of four bytes are not all zero.
+  static func significantBytes(_ source: UnsafeRawPointer, count: Int) -> Int {
+    var bits: UInt32 = 0
+    for index in 0..<count { bits |= source.loadUnaligned(fromByteOffset: index &* 4, as: UInt32.self) }
+    return (UInt32.bitWidth - bits.leadingZeroBitCount + 7) / 8
+  }
+
   /// The inverse of `shuffle`.
   package static func unshuffle(
     _ source: UnsafeRawPointer, into target: UnsafeMutableRawPointer, count: Int, width: Int

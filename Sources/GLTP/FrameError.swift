@@ -11,8 +11,8 @@ public struct FrameError: Error, Sendable, Hashable, CustomStringConvertible {
     // Descriptor table
     case tableSize, tableChecksum, tableCount, tableReserved
     // Descriptors
-    case tensorDuplicate, dtype, codec, codecDtype, codecRefused, rank, descriptorReserved, shapeTail, rawBytes
-    case emptyTensor, tensorTooLarge, messageTooLarge, storedTooLarge, expansion, payloadSize
+    case tensorDuplicate, dtype, codec, codecDtype, rank, descriptorReserved, shapeTail, rawBytes
+    case emptyTensor, codecRefused, tensorTooLarge, storedTooLarge, expansion, payloadSize, messageTooLarge
     // What the kind requires
     case tensorUnexpected, tensorDtype, tensorRank, tensorMissing, tensorShape, contradiction
     // Memory

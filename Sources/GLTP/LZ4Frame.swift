@@ -79,4 +79,28 @@ package struct LZ4Frame {
     }
     target.store(UInt32(0), written)
   }
+
+  /// The fewest zeros that `writeZeros` can say.
+  static let fewestZeros = 25
+
+  /// Bytes of the block that `writeZeros` writes, with its size.
+  static func zerosBytes(_ count: Int) -> Int { 4 + 4 + (count - fewestZeros) / 255 + 1 + 6 }
+
+  /// Writes a compressed block of so many zeros (doc/lz4_Block_format.md): one literal, a match at distance one over the
+  /// rest but five bytes, which the format wants as literals. Returns its size.
+  static func writeZeros(_ count: Int, to target: UnsafeMutableRawPointer) -> Int {
+    let blockBytes = zerosBytes(count)
+    target.store(UInt32(blockBytes - 4), 0)
+    target.store(0x0001_001F as UInt32, 4)
+    var written = 8
+    var length = count - fewestZeros
+    while length >= 255 {
+      target.store(0xFF as UInt8, written)
+      written += 1
+      length -= 255
+    }
+    target.store(UInt8(length), written)
+    target.store(0x50 as UInt64, written + 1)
+    return blockBytes
+  }
 }

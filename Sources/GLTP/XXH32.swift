@@ -10,7 +10,7 @@ public enum XXH32 {
   private static let prime5: UInt32 = 0x1656_67B1
 
   /// Bytes of a leaf of the payload tree.
-  public static let leafBytes = 1024
+  public static let leafBytes = 512
 
   /// The hash of the bytes.
   public static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt32 { hash(bytes, zeroingWordAt: -1) }
@@ -53,109 +53,112 @@ public enum XXH32 {
     return avalanche(accumulator)
   }
 
-  /// The checksum of a payload: the hash of the hashes of its 1,024-byte leaves; of at most one leaf, its hash.
+  /// The checksum of a payload: the hash of the hashes of its 512-byte leaves; of at most one leaf, its hash.
   public static func tree(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-    guard bytes.count > leafBytes, let base = bytes.baseAddress else { return hash(bytes) }
+    guard bytes.count > leafBytes else { return hash(bytes) }
     // The digests are themselves hashed as they come, 16 bytes or four leaves at a time.
     var lanes = initialLanes
     let leaves = (bytes.count + leafBytes - 1) / leafBytes
     var leaf = 0
-    while (leaf + 8) * leafBytes <= bytes.count {
-      let (first, second) = eightLeaves(base + leaf * leafBytes)
-      lanes = round(round(lanes, first), second)
-      leaf += 8
-    }
-    var accumulator: UInt32?
+    var rest = Lanes()
     while leaf < leaves {
-      let group = min(4, leaves - leaf)
-      let digests = fewLeaves(bytes.slice(leaf * leafBytes, min(4 * leafBytes, bytes.count - leaf * leafBytes)), group)
+      let group = min(8, leaves - leaf)
+      let start = leaf * leafBytes
+      let (first, second) = digests(bytes.slice(start, min(group * leafBytes, bytes.count - start)), group)
+      if group >= 4 { lanes = round(lanes, first) }
+      if group == 8 { lanes = round(lanes, second) }
+      rest = group > 4 ? second : first
       leaf += group
-      if group == 4 {
-        lanes = round(lanes, digests)
-      } else {
-        var last = (leaves < 4 ? prime5 : merge(lanes)) &+ UInt32(truncatingIfNeeded: leaves * 4)
-        for index in 0..<group { last = rotate(last &+ digests[index] &* prime3, 17) &* prime4 }
-        accumulator = last
-      }
     }
-    return avalanche(accumulator ?? merge(lanes) &+ UInt32(truncatingIfNeeded: leaves * 4))
-  }
-
-  /// The hashes of one to four leaves, of which the last may be short: side by side as far as all go.
-  private static func fewLeaves(_ bytes: UnsafeRawBufferPointer, _ count: Int) -> Lanes {
-    let common = count == 1 ? 0 : (bytes.count - (count - 1) * leafBytes) & ~15
-    let start = initialLanes
-    var lanes: FourLanes = (start, start, start, start)
-    if common > 0 {
-      // Chains without a leaf of their own repeat the last one's and are not looked at.
-      let last = (count - 1) * leafBytes
-      fourChains(
-        bytes.baseAddress.unsafelyUnwrapped, (min(leafBytes, last), min(2 * leafBytes, last), last), common, &lanes)
-    }
-    var digests = Lanes()
-    digests[0] = finish(lanes.0, bytes.slice(0, min(leafBytes, bytes.count)), from: common)
-    if count > 1 { digests[1] = finish(lanes.1, leaf(1, bytes), from: common) }
-    if count > 2 { digests[2] = finish(lanes.2, leaf(2, bytes), from: common) }
-    if count > 3 { digests[3] = finish(lanes.3, leaf(3, bytes), from: common) }
-    return digests
-  }
-
-  private static func leaf(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-    bytes.slice(index * leafBytes, min(leafBytes, bytes.count - index * leafBytes))
-  }
-
-  private typealias FourLanes = (Lanes, Lanes, Lanes, Lanes)
-
-  @inline(never)
-  private static func fourChains(
-    _ base: UnsafeRawPointer, _ offsets: (Int, Int, Int), _ byteCount: Int, _ lanes: inout FourLanes
-  ) {
-    var (a, b, c, d) = lanes
-    var position = 0
-    while position < byteCount {
-      let stripe = base + position
-      a = round(a, stripe.loadUnaligned(as: Lanes.self))
-      b = round(b, stripe.loadUnaligned(fromByteOffset: offsets.0, as: Lanes.self))
-      c = round(c, stripe.loadUnaligned(fromByteOffset: offsets.1, as: Lanes.self))
-      d = round(d, stripe.loadUnaligned(fromByteOffset: offsets.2, as: Lanes.self))
-      position += 16
-    }
-    lanes = (a, b, c, d)
+    var accumulator = (leaves < 4 ? prime5 : merge(lanes)) &+ UInt32(truncatingIfNeeded: leaves * 4)
+    for index in 0..<leaves % 4 { accumulator = rotate(accumulator &+ rest[index] &* prime3, 17) &* prime4 }
+    return avalanche(accumulator)
   }
 
   private typealias EightLanes = (Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes)
 
-  /// The hashes of eight whole leaves.
-  private static func eightLeaves(_ base: UnsafeRawPointer) -> (Lanes, Lanes) {
+  /// The hashes of one to eight leaves, of which the last may be short.
+  private static func digests(_ bytes: UnsafeRawBufferPointer, _ count: Int) -> (Lanes, Lanes) {
     let start = initialLanes
     var lanes: EightLanes = (start, start, start, start, start, start, start, start)
-    eightChains(base, &lanes)
+    let base = bytes.baseAddress.unsafelyUnwrapped
+    let lastOffset = (count - 1) * leafBytes
+    let last = bytes.slice(lastOffset, bytes.count - lastOffset)
+    // All chains go as far as the last leaf, then the others to their end. A chain without a leaf repeats another's.
+    let common = last.count & ~15
+    run(base, count, lastOffset, 0..<common, &lanes)
+    let lastLanes = withUnsafePointer(to: &lanes) { pointer in
+      UnsafeRawPointer(pointer).load(fromByteOffset: (count - 1) * MemoryLayout<Lanes>.stride, as: Lanes.self)
+    }
+    if count > 1, common < leafBytes { run(base, count, lastOffset - leafBytes, common..<leafBytes, &lanes) }
     let length = UInt32(leafBytes)
-    return (
-      avalanche(Lanes(merge(lanes.0), merge(lanes.1), merge(lanes.2), merge(lanes.3)) &+ length),
-      avalanche(Lanes(merge(lanes.4), merge(lanes.5), merge(lanes.6), merge(lanes.7)) &+ length)
-    )
+    var first = avalanche(Lanes(merge(lanes.0), merge(lanes.1), merge(lanes.2), merge(lanes.3)) &+ length)
+    guard count > 4 else {
+      if last.count < leafBytes { first[count - 1] = finish(lastLanes, last, from: common) }
+      return (first, Lanes())
+    }
+    var second = avalanche(Lanes(merge(lanes.4), merge(lanes.5), merge(lanes.6), merge(lanes.7)) &+ length)
+    if last.count < leafBytes { second[count - 5] = finish(lastLanes, last, from: common) }
+    return (first, second)
   }
 
-  /// All rounds of eight leaves. One chain of dependent multiplications takes five cycles for 16 bytes; eight fill the
-  /// gaps of one another. Not inlined: beside `merge` the compiler transposes all lanes in every round, at half the speed.
+  @inline(__always)
+  private static func run(
+    _ base: UnsafeRawPointer, _ count: Int, _ lastOffset: Int, _ range: Range<Int>, _ lanes: inout EightLanes
+  ) {
+    count > 4 ? eightChains(base, lastOffset, range, &lanes) : fourChains(base, lastOffset, range, &lanes)
+  }
+
+  /// The rounds of eight leaves over a range of their bytes. One chain of dependent multiplications takes five cycles for
+  /// 16 bytes; eight fill the gaps of one another. Not inlined: beside `merge` the compiler transposes all lanes in every
+  /// round, at half the speed.
   @inline(never)
-  private static func eightChains(_ base: UnsafeRawPointer, _ lanes: inout EightLanes) {
+  private static func eightChains(
+    _ base: UnsafeRawPointer, _ lastOffset: Int, _ range: Range<Int>, _ lanes: inout EightLanes
+  ) {
+    let leaf0 = base
+    let leaf1 = base + min(1 * leafBytes, lastOffset)
+    let leaf2 = base + min(2 * leafBytes, lastOffset)
+    let leaf3 = base + min(3 * leafBytes, lastOffset)
+    let leaf4 = base + min(4 * leafBytes, lastOffset)
+    let leaf5 = base + min(5 * leafBytes, lastOffset)
+    let leaf6 = base + min(6 * leafBytes, lastOffset)
+    let leaf7 = base + min(7 * leafBytes, lastOffset)
     var (a, b, c, d, e, f, g, h) = lanes
-    var position = 0
-    while position < leafBytes {
-      let stripe = base + position
-      a = round(a, stripe.loadUnaligned(fromByteOffset: 0 * leafBytes, as: Lanes.self))
-      b = round(b, stripe.loadUnaligned(fromByteOffset: 1 * leafBytes, as: Lanes.self))
-      c = round(c, stripe.loadUnaligned(fromByteOffset: 2 * leafBytes, as: Lanes.self))
-      d = round(d, stripe.loadUnaligned(fromByteOffset: 3 * leafBytes, as: Lanes.self))
-      e = round(e, stripe.loadUnaligned(fromByteOffset: 4 * leafBytes, as: Lanes.self))
-      f = round(f, stripe.loadUnaligned(fromByteOffset: 5 * leafBytes, as: Lanes.self))
-      g = round(g, stripe.loadUnaligned(fromByteOffset: 6 * leafBytes, as: Lanes.self))
-      h = round(h, stripe.loadUnaligned(fromByteOffset: 7 * leafBytes, as: Lanes.self))
+    var position = range.lowerBound
+    while position < range.upperBound {
+      a = round(a, leaf0.loadUnaligned(fromByteOffset: position, as: Lanes.self))
+      b = round(b, leaf1.loadUnaligned(fromByteOffset: position, as: Lanes.self))
+      c = round(c, leaf2.loadUnaligned(fromByteOffset: position, as: Lanes.self))
+      d = round(d, leaf3.loadUnaligned(fromByteOffset: position, as: Lanes.self))
+      e = round(e, leaf4.loadUnaligned(fromByteOffset: position, as: Lanes.self))
+      f = round(f, leaf5.loadUnaligned(fromByteOffset: position, as: Lanes.self))
+      g = round(g, leaf6.loadUnaligned(fromByteOffset: position, as: Lanes.self))
+      h = round(h, leaf7.loadUnaligned(fromByteOffset: position, as: Lanes.self))
       position += 16
     }
     lanes = (a, b, c, d, e, f, g, h)
+  }
+
+  /// The rounds of four leaves; see `eightChains`.
+  @inline(never)
+  private static func fourChains(
+    _ base: UnsafeRawPointer, _ lastOffset: Int, _ range: Range<Int>, _ lanes: inout EightLanes
+  ) {
+    let leaf0 = base
+    let leaf1 = base + min(1 * leafBytes, lastOffset)
+    let leaf2 = base + min(2 * leafBytes, lastOffset)
+    let leaf3 = base + min(3 * leafBytes, lastOffset)
+    var (a, b, c, d) = (lanes.0, lanes.1, lanes.2, lanes.3)
+    var position = range.lowerBound
+    while position < range.upperBound {
+      a = round(a, leaf0.loadUnaligned(fromByteOffset: position, as: Lanes.self))
+      b = round(b, leaf1.loadUnaligned(fromByteOffset: position, as: Lanes.self))
+      c = round(c, leaf2.loadUnaligned(fromByteOffset: position, as: Lanes.self))
+      d = round(d, leaf3.loadUnaligned(fromByteOffset: position, as: Lanes.self))
+      position += 16
+    }
+    (lanes.0, lanes.1, lanes.2, lanes.3) = (a, b, c, d)
   }
 
   private static var initialLanes: Lanes {

@@ -33,8 +33,8 @@ import Testing
   }
 
   private func naiveTree(_ bytes: [UInt8]) -> UInt32 {
-    guard bytes.count > 1024 else { return naive(bytes) }
-    let digests = stride(from: 0, to: bytes.count, by: 1024).map { naive(bytes[$0..<min($0 + 1024, bytes.count)]) }
+    guard bytes.count > 512 else { return naive(bytes) }
+    let digests = stride(from: 0, to: bytes.count, by: 512).map { naive(bytes[$0..<min($0 + 512, bytes.count)]) }
     return naive(digests.flatMap { digest in (0..<4).map { UInt8(truncatingIfNeeded: digest >> UInt32(8 * $0)) } })
   }
 
@@ -50,7 +50,9 @@ import Testing
 
   @Test func matchesTheNaiveTwin() {
     var random = SplitMix(seed: 3)
-    for count in Array(0...130) + [1023, 1024, 1025, 2048, 4100, 8191, 8192, 8193, 9216, 12_289, 20_000] {
+    var counts = Array(0...130) + Array(500...530) + Array(stride(from: 1000, through: 9300, by: 23))
+    for leaves in 1...20 { counts += [512 * leaves - 1, 512 * leaves, 512 * leaves + 1] }
+    for count in counts {
       let bytes = (0..<count + 1).map { _ in UInt8.random(in: 0...255, using: &random) }
       bytes.withUnsafeBytes { all in
         let odd = UnsafeRawBufferPointer(rebasing: all[1...])

@@ -39,7 +39,8 @@ let package = Package(
     .library(name: "StageServices", targets: ["StageServices"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
   ],
   targets: [
     // System libraries: a module map and a shim header each.
@@ -84,7 +85,7 @@ let package = Package(
 
     // The mesh's tree: it knows tensors, not models, and meets the other one in StageServices only.
     library("GLTP", ["CLZ4"]),
-    library("Mesh", ["GLTP", "CZeroMQ"]),
+    library("Mesh", ["GLTP", "CZeroMQ", .product(name: "Logging", package: "swift-log")]),
     library(
       "StageServices",
       [
@@ -110,7 +111,7 @@ let package = Package(
     tests("LogitsMatching", ["Tensors"]),
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
     tests("GLTP", ["CLZ4"]),
-    tests("Mesh", ["GLTP"]),
+    tests("Mesh", ["GLTP", .product(name: "Logging", package: "swift-log")]),
     tests(
       "StageServices",
       [

@@ -14,9 +14,10 @@ package struct MonotonicInstant: InstantProtocol, Sendable {
 
   /// This moment.
   package static var now: MonotonicInstant {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return MonotonicInstant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    SystemTime.with(nanoseconds: 0) { time in
+      clock_gettime(CLOCK_MONOTONIC, time)
+      return MonotonicInstant(nanoseconds: SystemTime.nanoseconds(time))
+    }
   }
 
   package func advanced(by duration: Duration) -> MonotonicInstant {
@@ -28,6 +29,26 @@ package struct MonotonicInstant: InstantProtocol, Sendable {
 
   package static func < (left: MonotonicInstant, right: MonotonicInstant) -> Bool {
     left.nanoseconds < right.nanoseconds
+  }
+}
+
+/// `timespec` without the names of its members: several C modules bring the type, and which of them the compiler asks to
+/// be imported for its members changes with the order of files.
+enum SystemTime {
+  /// Calls `body` with a `timespec` of so many nanoseconds.
+  static func with<Value>(nanoseconds: Int64, _ body: (UnsafeMutablePointer<timespec>) -> Value) -> Value {
+    withUnsafeTemporaryAllocation(of: timespec.self, capacity: 1) { buffer in
+      let words = UnsafeMutableRawBufferPointer(buffer)
+      words.storeBytes(of: Int(nanoseconds / 1_000_000_000), as: Int.self)
+      words.storeBytes(of: Int(nanoseconds % 1_000_000_000), toByteOffset: MemoryLayout<Int>.size, as: Int.self)
+      return body(buffer.baseAddress.unsafelyUnwrapped)
+    }
+  }
+
+  static func nanoseconds(_ time: UnsafePointer<timespec>) -> Int64 {
+    let words = UnsafeRawPointer(time)
+    return Int64(words.load(as: Int.self)) * 1_000_000_000
+      + Int64(words.load(fromByteOffset: MemoryLayout<Int>.size, as: Int.self))
   }
 }
 

@@ -187,9 +187,8 @@ package final class EventLoop: @unchecked Sendable {
         wait = min(wait, max(0, next.nanoseconds - MonotonicInstant.now.nanoseconds))
       }
     }
-    var timeout = timespec(tv_sec: Int(wait / 1_000_000_000), tv_nsec: Int(wait % 1_000_000_000))
-    let ready = descriptors.withUnsafeMutableBufferPointer {
-      ppoll($0.baseAddress, nfds_t($0.count), &timeout, nil)
+    let ready = SystemTime.with(nanoseconds: wait) { timeout in
+      descriptors.withUnsafeMutableBufferPointer { ppoll($0.baseAddress, nfds_t($0.count), timeout, nil) }
     }
     alarm.wake(wasSignalled: ready > 0 && descriptors[0].revents != 0)
     guard ready > 0 else { return }

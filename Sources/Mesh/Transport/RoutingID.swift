@@ -3,8 +3,11 @@ import CZeroMQ
 /// The routing id that a ROUTER gave a connection: a zero byte and a number, unique among the listener's peers for as
 /// long as the process lives (until 2^32 connections). Peers that choose their own id are turned away.
 package struct RoutingID: Hashable, Sendable, CustomStringConvertible {
-  private let number: UInt32
+  /// Counted by the ROUTER, from a start that it chooses.
+  let number: UInt32
   private static let byteCount = 5
+
+  init(number: UInt32) { self.number = number }
 
   /// Reads a routing id frame; nil if the peer has chosen it.
   init?(_ bytes: UnsafeRawBufferPointer) {

@@ -35,3 +35,14 @@ struct StagePool: Sendable {
 
   var waitingCount: Int { waiting.count + choosy.count }
 }
+
+/// A stage, all bundles together.
+struct GatewayStage: Sendable {
+  /// Sessions that do not drain.
+  var members = 0
+  /// Since when there has been none.
+  var emptySince: MonotonicTime? = .zero
+  /// Mean duration of successful runs, of which the newest weigh most.
+  var meanRun = MonotonicDuration.zero
+  var times = GatewayReport.StageTimes()
+}

@@ -50,7 +50,7 @@ extension GatewayMachine {
       sendSnapshot(request)
       return
     }
-    requests[request].buffer.append(chunk, header.stage, header.stream)
+    chunks[request].buffer.append(chunk, header.stage, header.stream)
     heldBytes += chunk.byteCount
     makeRoom(request)
     acknowledgeIfRoom(run, header.stream)
@@ -86,7 +86,7 @@ extension GatewayMachine {
     let request = Self.request(run)
     while runs[run][input: stream].isOpen {
       let next = runs[run][input: stream].next
-      guard let chunk = requests[request].buffer.chunk(for: stage, stream, next) else { return }
+      guard let chunk = chunks[request].buffer.chunk(for: stage, stream, next) else { return }
       var header = chunk.header
       header.kind = .input
       header.stage = stage
@@ -119,19 +119,19 @@ extension GatewayMachine {
   }
 
   private mutating func acknowledgeIfRoom(_ run: Int, _ stream: StreamKind) {
-    guard requests[Self.request(run)].buffer.byteCount < configuration.replayBytes else { return }
+    guard chunks[Self.request(run)].buffer.byteCount < configuration.replayBytes else { return }
     acknowledge(run, stream)
   }
 
   /// Where the buffer is full, forgets the candidates that the ranker has acknowledged. Should that ranker be lost, the
   /// request starts again; otherwise it would never go on.
   private mutating func makeRoom(_ request: Int) {
-    guard requests[request].buffer.byteCount >= configuration.replayBytes else { return }
+    guard chunks[request].buffer.byteCount >= configuration.replayBytes else { return }
     let ranker = Self.run(request, .ranker)
     guard runs[ranker].state == .running else { return }
-    let before = requests[request].buffer.byteCount
-    requests[request].buffer.dropCandidates(before: runs[ranker][input: .candidates].acknowledged)
-    heldBytes -= before - requests[request].buffer.byteCount
+    let before = chunks[request].buffer.byteCount
+    chunks[request].buffer.dropCandidates(before: runs[ranker][input: .candidates].acknowledged)
+    heldBytes -= before - chunks[request].buffer.byteCount
   }
 
   /// Acknowledges what producers have been left waiting for, if there is room now.

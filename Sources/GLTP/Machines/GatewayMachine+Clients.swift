@@ -39,8 +39,8 @@ extension GatewayMachine {
 
   /// A ranker's newest ranking, which replaces those before it.
   mutating func keepRanking(_ chunk: HeldChunk<Payload>, _ request: Int) {
-    heldBytes += chunk.byteCount - (requests[request].newest?.byteCount ?? 0)
-    requests[request].newest = chunk
+    heldBytes += chunk.byteCount - (chunks[request].newest?.byteCount ?? 0)
+    chunks[request].newest = chunk
     guard requests[request].flags.contains(.stream) else { return }
     if requests[request].hasUnsentRanking { counters.skippedSnapshots += 1 }
     requests[request].hasUnsentRanking = true
@@ -49,7 +49,7 @@ extension GatewayMachine {
   /// Sends the newest ranking to the client, if it wants snapshots, has not seen this one and has room.
   mutating func sendSnapshot(_ request: Int) {
     guard requests[request].hasUnsentRanking, requests[request].clientStream.isOpen,
-      let newest = requests[request].newest
+      let newest = chunks[request].newest
     else { return }
     requests[request].hasUnsentRanking = false
     var header = newest.header

@@ -38,9 +38,9 @@ extension GatewayMachine {
   mutating func releaseInput(_ run: Int) {
     guard Self.stage(run) == .aligner else { return }
     let request = Self.request(run)
-    let before = requests[request].buffer.byteCount
-    requests[request].buffer.dropInstruction()
-    heldBytes -= before - requests[request].buffer.byteCount
+    let before = chunks[request].buffer.byteCount
+    chunks[request].buffer.dropInstruction()
+    heldBytes -= before - chunks[request].buffer.byteCount
     letProducersGoOn(request)
   }
 

@@ -1,13 +1,13 @@
 // STATUS and REPORT (gltp-1.md 5.6).
 
-extension GatewayMachine {
-  /// A client's STATUS that waits for workers' REPORTs.
-  struct PendingStatus: Sendable {
-    var session: UInt64
-    var requestID: RequestID
-    var deadline: MonotonicTime
-  }
+/// A client's STATUS that waits for workers' REPORTs.
+struct PendingStatus: Sendable {
+  var session: UInt64
+  var requestID: RequestID
+  var deadline: MonotonicTime
+}
 
+extension GatewayMachine {
   mutating func receiveStatus(_ header: MessageHeader, _ session: Int) {
     if statuses.count >= configuration.maximumStatuses {
       return answerStatus(session, header.requestID)

@@ -43,10 +43,11 @@ extension GatewayMachine {
       requestsByID.count >= configuration.maximumRequests || heldBytes >= configuration.totalReplayBytes
       || sessions[session].count >= configuration.maximumRequestsPerClient
     if isFull { return .overloaded }
-    let isMissing = stages.contains { stage in
-      stage.emptySince.map { now.since($0) >= configuration.noWorkerGrace } ?? false
+    // A loop: a closure here, in a generic type, would cost an allocation a request.
+    for stage in stages.indices {
+      if let since = stages[stage].emptySince, now.since(since) >= configuration.noWorkerGrace { return .noWorker }
     }
-    return isMissing ? .noWorker : nil
+    return nil
   }
 
   /// The bundle that the client names or the current one, if a worker still has it.
@@ -65,6 +66,7 @@ extension GatewayMachine {
     let slot = requestSlots.take()
     if slot == requests.count {
       requests.append(GatewayRequest())
+      chunks.append(RequestChunks())
       for _ in 0..<3 { runs.append(GatewayRun()) }
     }
     requestNumber += 1
@@ -137,7 +139,7 @@ extension GatewayMachine {
       .end, attempt: requests[request].clientAttempt, status: status, requestID: requests[request].id,
       bundle: prefix(of: request))
     var ranking: Payload?
-    if status == .ok || status == .deadline || status == .cancelled, let newest = requests[request].newest {
+    if status == .ok || status == .deadline || status == .cancelled, let newest = chunks[request].newest {
       header.tensorCount = newest.header.tensorCount
       if status != .ok { header.flags = newest.header.flags.intersection(.provisional).union(.incomplete) }
       ranking = newest.payload
@@ -175,13 +177,14 @@ extension GatewayMachine {
     let id = requests[request].id
     actions.append(.note(.requestEnded(id, session: sessions[session].id, status, elapsed, requests[request].flags)))
     rememberDone(request)
-    heldBytes -= requests[request].buffer.byteCount + (requests[request].newest?.byteCount ?? 0)
+    heldBytes -= chunks[request].byteCount
     if let verification = requests[request].verification { verifications[verification.ticket] = nil }
     bundles[requests[request].bundle]?.pinned -= 1
     requestsByID[id] = nil
     requestTimers.remove(request)
     unlinkRequest(request, session)
     requests[request].clear()
+    chunks[request].removeAll()
     for run in 3 * request..<3 * request + 3 { runs[run] = GatewayRun() }
     requestSlots.giveBack(request)
   }

@@ -106,7 +106,7 @@ extension GatewayMachine {
     let request = Self.request(run)
     let stage = Self.stage(run)
     let wasSent = GatewayRun.reads(header.stream, stage) && header.sequence < runs[run][input: header.stream].next
-    guard wasSent, let chunk = requests[request].buffer.chunk(for: stage, header.stream, header.sequence) else {
+    guard wasSent, let chunk = chunks[request].buffer.chunk(for: stage, header.stream, header.sequence) else {
       return blameAndRestart(run, run, .corrupt, session)
     }
     guard requests[request].verification == nil else {
@@ -116,7 +116,7 @@ extension GatewayMachine {
     }
     tickets += 1
     runs[run].state = .verifying
-    requests[request].verification = .init(
+    requests[request].verification = DamageInquiry(
       ticket: tickets, stage: stage, producer: chunk.header.sessionID, consumer: sessions[session].id)
     verifications[tickets] = request
     actions.append(.verify(chunk.payload, ticket: tickets))
@@ -163,7 +163,7 @@ extension GatewayMachine {
 
   /// Whether nothing less than a new start helps: the makers of what is read would have to be run again.
   private func needsRestart(_ run: Int) -> Bool {
-    Self.stage(run) != .ranker || !requests[Self.request(run)].buffer.isWhole
+    Self.stage(run) != .ranker || !chunks[Self.request(run)].buffer.isWhole
   }
 
   private mutating func again(_ run: Int) {
@@ -173,8 +173,8 @@ extension GatewayMachine {
   /// Does the whole request again. What the client has seen stays good: every snapshot is complete.
   mutating func restart(_ request: Int) {
     cancelRuns(of: request)
-    heldBytes -= requests[request].buffer.byteCount
-    requests[request].buffer.removeAll()
+    heldBytes -= chunks[request].buffer.byteCount
+    chunks[request].buffer.removeAll()
     requests[request].timings = RunEnd()
     if let verification = requests[request].verification { verifications[verification.ticket] = nil }
     requests[request].verification = nil

@@ -33,11 +33,13 @@ public struct GatewayMachine<Payload: ChunkPayload>: Sendable {
   var bundlesByPrefix: [BundlePrefix: Int] = [:]
   var bundlesMet: UInt64 = 0
   var currentBundle: Int?
-  var stages: ContiguousArray<StageState> = [StageState(), StageState(), StageState()]
+  var stages: ContiguousArray<GatewayStage> = [GatewayStage(), GatewayStage(), GatewayStage()]
   var turns: UInt64 = 0
 
   // Requests
-  var requests = ContiguousArray<GatewayRequest<Payload>>()
+  var requests = ContiguousArray<GatewayRequest>()
+  /// One for each slot of `requests`. Apart, because reading a field of a generic value costs a copy of all of it.
+  var chunks = ContiguousArray<RequestChunks<Payload>>()
   /// Three for each slot of `requests`: encoder, aligner, ranker.
   var runs = ContiguousArray<GatewayRun>()
   var requestSlots = SlotAllocator()
@@ -61,17 +63,6 @@ public struct GatewayMachine<Payload: ChunkPayload>: Sendable {
 
   var isDraining = false
   var hasDrained = false
-
-  /// Of a stage, all bundles together.
-  struct StageState: Sendable {
-    /// Sessions that do not drain.
-    var members = 0
-    /// Since when there has been none.
-    var emptySince: MonotonicTime? = .zero
-    /// Mean duration of successful runs, of which the newest weigh most.
-    var meanRun = MonotonicDuration.zero
-    var times = GatewayReport.StageTimes()
-  }
 
   public init(configuration: GatewayConfiguration = GatewayConfiguration()) {
     self.configuration = configuration

@@ -1,5 +1,5 @@
-/// A request that is active at the gateway. Its three runs stand in the gateway's table of runs.
-struct GatewayRequest<Payload: ChunkPayload>: Sendable {
+/// A request that is active at the gateway. Its runs and its chunks stand in tables of their own.
+struct GatewayRequest: Sendable {
   /// Tells requests apart, and who came first; 0 while the slot is free.
   var number: UInt64 = 0
   var id = RequestID.none
@@ -21,9 +21,7 @@ struct GatewayRequest<Payload: ChunkPayload>: Sendable {
   var acceptedAt = MonotonicTime.zero
   var deadline = MonotonicTime.zero
 
-  var buffer = ReplayBuffer<Payload>()
-  /// The newest ranking, and whether the client has yet to see it.
-  var newest: HeldChunk<Payload>?
+  /// Whether the client has yet to see the newest ranking.
   var hasUnsentRanking = false
   var clientStream = StreamSender()
   /// Since when the client's window has been closed.
@@ -36,16 +34,7 @@ struct GatewayRequest<Payload: ChunkPayload>: Sendable {
   var waitingRuns: UInt8 = 0
   /// Timings of the successful runs.
   var timings = RunEnd()
-  var verification: Verification?
-
-  /// A damaged chunk whose maker is sought.
-  struct Verification: Sendable {
-    var ticket: UInt64
-    var stage: Stage
-    /// Session ids.
-    var producer: UInt64
-    var consumer: UInt64
-  }
+  var verification: DamageInquiry?
 
   var queueKey: QueueKey { QueueKey(priority: priority, number: number) }
 
@@ -53,11 +42,19 @@ struct GatewayRequest<Payload: ChunkPayload>: Sendable {
   mutating func clear() {
     number = 0
     body = nil
-    buffer.removeAll()
-    newest = nil
     timings = RunEnd()
     verification = nil
   }
+}
+
+/// A damaged chunk whose maker is sought.
+struct DamageInquiry: Sendable {
+  var ticket: UInt64
+  /// The stage that complained.
+  var stage: Stage
+  /// Session ids.
+  var producer: UInt64
+  var consumer: UInt64
 }
 
 /// Who goes first: priority, then age.

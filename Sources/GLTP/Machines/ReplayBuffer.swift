@@ -69,3 +69,17 @@ struct ReplayBuffer<Payload: ChunkPayload>: Sendable {
     byteCount = 0
   }
 }
+
+/// All chunks of one request.
+struct RequestChunks<Payload: ChunkPayload>: Sendable {
+  var buffer = ReplayBuffer<Payload>()
+  /// The newest ranking.
+  var newest: HeldChunk<Payload>?
+
+  var byteCount: Int { buffer.byteCount + (newest?.byteCount ?? 0) }
+
+  mutating func removeAll() {
+    buffer.removeAll()
+    newest = nil
+  }
+}

@@ -103,7 +103,8 @@ final class GatewayHarness {
 
   /// A worker with so much credit; `process` tells apart those that are restarted from those that reconnect.
   func worker(
-    _ role: Role, credit: UInt64 = 4, slots: UInt32 = 4, window: UInt32 = 4, bundles: [BundleHash] = [GatewayHarness.bundle],
+    _ role: Role, credit: UInt64 = 4, slots: UInt32 = 4, window: UInt32 = 4,
+    bundles: [BundleHash] = [GatewayHarness.bundle],
     process: UInt64? = nil
   ) -> Peer {
     let id = newPeer(.workers)
@@ -265,7 +266,8 @@ final class SmallMesh {
   }
 
   /// The END that the client got; everything sent to it is taken.
-  func clientEnd(_ comment: Comment? = nil) throws -> (header: MessageHeader, end: RunEnd, ranking: GatewayTestPayload?) {
+  func clientEnd(_ comment: Comment? = nil) throws -> (header: MessageHeader, end: RunEnd, ranking: GatewayTestPayload?)
+  {
     let ends = h.take(client, .end)
     try #require(ends.count == 1, comment)
     guard case .end(let end, let ranking) = ends[0].body else { throw NoEnd() }

@@ -128,6 +128,19 @@ public struct RankFailure<Payload: ChunkPayload>: Sendable {
   public var gateways: [GatewayFailure] = []
   /// When a gateway would like to be asked again.
   public var retryAfterMilliseconds: UInt32?
+
+  public init(
+    cause: Cause, status: Status?, detail: String, newest: Payload? = nil, isProvisional: Bool = false,
+    gateways: [GatewayFailure] = [], retryAfterMilliseconds: UInt32? = nil
+  ) {
+    self.cause = cause
+    self.status = status
+    self.detail = detail
+    self.newest = newest
+    self.isProvisional = isProvisional
+    self.gateways = gateways
+    self.retryAfterMilliseconds = retryAfterMilliseconds
+  }
 }
 
 /// A gateway, and what went wrong with it.

@@ -37,6 +37,7 @@ let package = Package(
     .library(name: "GLTP", targets: ["GLTP"]),
     .library(name: "Mesh", targets: ["Mesh"]),
     .library(name: "StageServices", targets: ["StageServices"]),
+    .library(name: "MeshTesting", targets: ["MeshTesting"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -86,6 +87,8 @@ let package = Package(
     // The mesh's tree: it knows tensors, not models, and meets the other one in StageServices only.
     library("GLTP", ["CLZ4"]),
     library("Mesh", ["GLTP", "CZeroMQ", .product(name: "Logging", package: "swift-log")]),
+    // For the tests of whoever builds on a mesh; an ordinary library, so that they can import it.
+    library("MeshTesting", ["GLTP", "Mesh", .product(name: "Logging", package: "swift-log")]),
     library(
       "StageServices",
       [
@@ -112,6 +115,7 @@ let package = Package(
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
     tests("GLTP", ["CLZ4"]),
     tests("Mesh", ["GLTP", .product(name: "Logging", package: "swift-log")]),
+    tests("MeshTesting", ["GLTP", "Mesh"]),
     tests(
       "StageServices",
       [

@@ -37,9 +37,11 @@ let package = Package(
     .library(name: "GLTP", targets: ["GLTP"]),
     .library(name: "Mesh", targets: ["Mesh"]),
     .library(name: "StageServices", targets: ["StageServices"]),
+    .library(name: "MeshTesting", targets: ["MeshTesting"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
   ],
   targets: [
     // System libraries: a module map and a shim header each.
@@ -84,7 +86,9 @@ let package = Package(
 
     // The mesh's tree: it knows tensors, not models, and meets the other one in StageServices only.
     library("GLTP", ["CLZ4"]),
-    library("Mesh", ["GLTP", "CZeroMQ"]),
+    library("Mesh", ["GLTP", "CZeroMQ", .product(name: "Logging", package: "swift-log")]),
+    // For the tests of whoever builds on a mesh; an ordinary library, so that they can import it.
+    library("MeshTesting", ["GLTP", "Mesh", .product(name: "Logging", package: "swift-log")]),
     library(
       "StageServices",
       [
@@ -110,7 +114,8 @@ let package = Package(
     tests("LogitsMatching", ["Tensors"]),
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
     tests("GLTP", ["CLZ4"]),
-    tests("Mesh", []),
+    tests("Mesh", ["GLTP", .product(name: "Logging", package: "swift-log")]),
+    tests("MeshTesting", ["GLTP", "Mesh"]),
     tests(
       "StageServices",
       [

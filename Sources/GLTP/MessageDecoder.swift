@@ -21,6 +21,39 @@ public struct MessageDecoder: ~Copyable, @unchecked Sendable {
   /// - Throws: the first rule that is broken, in the order of gltp-1.md 8.2.
   public mutating func decode(_ parts: borrowing MessageParts) throws(FrameError) -> Message {
     defer { tensors.removeAll(keepingCapacity: true) }
+    let (header, tlvs) = try readStructure(parts)
+    for index in descriptors.indices {
+      let tensor = try decode(parts[2 + index].bytes, descriptors[index])
+      if !tensor.id.isPrivate { tensors.append(tensor) }
+    }
+    return Message(header: header, body: try body(header, parts[0].bytes, tlvs))
+  }
+
+  /// Checks all of a message but what its payloads hold: for those who pass it on unopened.
+  ///
+  /// - Throws: the first rule that is broken. A payload that does not begin as an LZ4 frame is told from a damaged one.
+  public mutating func check(_ parts: borrowing MessageParts) throws(FrameError) -> MessageHeader {
+    let (header, _) = try readStructure(parts)
+    try checkFrames(parts)
+    return header
+  }
+
+  /// Decodes an END but for its ranking, which is checked as `check` does and left out.
+  ///
+  /// - Throws: the first rule that is broken, `.kind` for any other message.
+  public mutating func decodeUnopenedEnd(
+    _ parts: borrowing MessageParts
+  ) throws(FrameError) -> (header: MessageHeader, end: RunEnd) {
+    let (header, tlvs) = try readStructure(parts)
+    guard header.kind == .end else { throw FrameError(.kind, found: UInt64(header.kind.rawValue)) }
+    try checkFrames(parts)
+    return (header, try end(parts[0].bytes, tlvs))
+  }
+
+  /// Everything that comes before the payloads in gltp-1.md 8.2; leaves the descriptors.
+  private mutating func readStructure(
+    _ parts: borrowing MessageParts
+  ) throws(FrameError) -> (header: MessageHeader, tlvs: TLVIndex) {
     guard parts.count > 0 else { throw FrameError(.headSize, found: 0, expected: MessageHeader.byteCount) }
     let head = parts[0].bytes
     let header = try MessageHeader(parsing: head)
@@ -32,11 +65,21 @@ public struct MessageDecoder: ~Copyable, @unchecked Sendable {
     for descriptor in descriptors { try check.add(descriptor.id, descriptor.dtype, descriptor.shape, layout) }
     try check.finish(layout)
     try MessageDecoder.checkContradictions(header, head, tlvs, check)
+    return (header, tlvs)
+  }
+
+  private func checkFrames(_ parts: borrowing MessageParts) throws(FrameError) {
     for index in descriptors.indices {
-      let tensor = try decode(parts[2 + index].bytes, descriptors[index])
-      if !tensor.id.isPrivate { tensors.append(tensor) }
+      let descriptor = descriptors[index]
+      guard descriptor.rawBytes > 0, descriptor.codec != .raw else { continue }
+      let payload = parts[2 + index].bytes
+      do throws(FrameError) {
+        _ = try LZ4Frame(parsing: payload, rawBytes: descriptor.rawBytes)
+      } catch {
+        try MessageDecoder.checkPayload(payload, descriptor)
+        throw error
+      }
     }
-    return Message(header: header, body: try body(header, head, tlvs))
   }
 
   /// Decodes the tensors of a message, whatever they are, without regard for its kind: for tools, and for private
@@ -204,23 +247,27 @@ public struct MessageDecoder: ~Copyable, @unchecked Sendable {
     case .input: return .input(try chunk(header, head, tlvs))
     case .partial: return .partial(try chunk(header, head, tlvs))
     case .end:
-      var end = RunEnd(
-        ranking: optionalTensor(.rankingItems) == nil ? nil : try ranking(head, tlvs),
-        retryAfterMilliseconds: tlvs.value(.retryAfter, in: head), detail: try text(.detail, tlvs, head))
-      if tlvs.range(.timing) != nil {
-        TLVIndex.forEach(.timing, in: head) { value in
-          guard let stage = Stage(rawValue: value.load(0)) else { return }
-          end[timing: stage] = RunTiming(
-            attempt: value.load(2), queue: value.load(4), decode: value.load(8), compute: value.load(12),
-            encode: value.load(16))
-        }
-      }
+      var end = try end(head, tlvs)
+      if optionalTensor(.rankingItems) != nil { end.ranking = try ranking(head, tlvs) }
       return .end(end)
     case .cancel: return .cancel
     case .ack: return .ack
     case .status: return .status
     case .report: return .report(StatusReport(json: try tensor(.report)))
     }
+  }
+
+  private func end(_ head: UnsafeRawBufferPointer, _ tlvs: TLVIndex) throws(FrameError) -> RunEnd {
+    var end = RunEnd(
+      retryAfterMilliseconds: tlvs.value(.retryAfter, in: head), detail: try text(.detail, tlvs, head))
+    guard tlvs.range(.timing) != nil else { return end }
+    TLVIndex.forEach(.timing, in: head) { value in
+      guard let stage = Stage(rawValue: value.load(0)) else { return }
+      end[timing: stage] = RunTiming(
+        attempt: value.load(2), queue: value.load(4), decode: value.load(8), compute: value.load(12),
+        encode: value.load(16))
+    }
+    return end
   }
 
   private func hello(_ head: UnsafeRawBufferPointer, _ tlvs: TLVIndex) throws(FrameError) -> Hello {

@@ -19,8 +19,18 @@ public struct MeshError: Error, Sendable, Equatable, CustomStringConvertible {
     public static let insecure = Code("insecure")
     /// An endpoint that another socket holds, or that this machine does not have.
     public static let endpointUnavailable = Code("endpoint unavailable")
-    /// What was asked for needs a loop or a socket that has been closed.
+    /// What was asked for needs a loop, a socket or a client that has been closed.
     public static let closed = Code("closed")
+    /// No gateway could be reached in time.
+    public static let unreachable = Code("unreachable")
+    /// A gateway ended the request; `failure` has the status.
+    public static let refused = Code("refused")
+    /// The gateways that had the request were lost, one after another.
+    public static let lost = Code("lost")
+    /// The request's time is over; `failure` has the best ranking so far.
+    public static let deadline = Code("deadline")
+    /// The task that asked was cancelled.
+    public static let cancelled = Code("cancelled")
   }
 
   public let code: Code
@@ -28,11 +38,14 @@ public struct MeshError: Error, Sendable, Equatable, CustomStringConvertible {
   public let message: String
   /// The command or the change that helps.
   public let hint: String?
+  /// Of a request to a mesh: how far it came, where, and the best ranking so far.
+  public let failure: RequestFailure?
 
-  public init(_ code: Code, _ message: String, hint: String? = nil) {
+  public init(_ code: Code, _ message: String, hint: String? = nil, failure: RequestFailure? = nil) {
     self.code = code
     self.message = message
     self.hint = hint
+    self.failure = failure
   }
 
   public var description: String { hint.map { "\(message)\nhint: \($0)" } ?? message }

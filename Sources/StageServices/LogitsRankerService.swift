@@ -98,11 +98,11 @@ private struct RankerRun {
   }
 
   /// The best so far; nil before the first candidate.
-  func snapshot(_ buffers: GLTP.BufferPool) throws(StageFailure) -> RankingSnapshot? {
+  func snapshot(_ buffers: BufferPool) throws(StageFailure) -> RankingSnapshot? {
     ranking.candidates.isEmpty ? nil : try snapshot(buffers, of: ranking.current)
   }
 
-  private func snapshot(_ buffers: GLTP.BufferPool, of picks: [RankedItem]) throws(StageFailure) -> RankingSnapshot {
+  private func snapshot(_ buffers: BufferPool, of picks: [RankedItem]) throws(StageFailure) -> RankingSnapshot {
     try StageFailure.encoding { () throws(FrameError) in
       RankingSnapshot(
         items: try buffers.strings(.rankingItems, picks.map { served.bundle.catalogue.ids[Int($0.item)] }),

@@ -115,7 +115,7 @@ extension WireTensor {
 
 extension Prompt {
   /// A prompt as it travels.
-  init(_ prompt: AlignedPrompt, in buffers: GLTP.BufferPool) {
+  init(_ prompt: AlignedPrompt, in buffers: BufferPool) {
     let soft = buffers.tensor(.softTokens, .bf16, WireShape(prompt.softTokens.shape[0], prompt.softTokens.shape[1]))
     soft.withUnsafeMutableBytes { $0.copyMemory(from: prompt.softTokens.bytes) }
     self.init(

@@ -99,7 +99,7 @@ extension TransportTests {
         let events = Recorder<Heard>()
         let honest = try await loop.dialer(listener.endpoint, events)
         try await events.wait(until: { $0.contains(.connected) })
-        _ = try await loop.run { honest.send(Message([1])) }
+        _ = try await loop.run { honest.send(Multipart([1])) }
         // Each sends three megabytes of one message, which alone would be allowed, and then nothing.
         let attackers = try (0..<5).map { _ in try RawPeer(port: listener.endpoint.port) }
         for attacker in attackers {
@@ -114,7 +114,7 @@ extension TransportTests {
         try await heard.wait(until: {
           $0.filter { if case .refused(.endlessMessage) = $0 { true } else { false } }.count >= 3
         })
-        _ = try await loop.run { honest.send(Message([2])) }
+        _ = try await loop.run { honest.send(Multipart([2])) }
         try await events.wait(until: { $0.last == .message([[2]]) })
         #expect(!events.all.contains(.disconnected))
         withExtendedLifetime(attackers) {}
@@ -151,7 +151,7 @@ extension TransportTests {
         try await events.wait(until: { $0.contains(.connected) })
         for _ in 0..<20 {
           _ = try await other.loop.run {
-            for _ in 0..<50 { _ = dialer.send(Message([1], [UInt8](repeating: 2, count: 100_000))) }
+            for _ in 0..<50 { _ = dialer.send(Multipart([1], [UInt8](repeating: 2, count: 100_000))) }
           }
           try await Task.sleep(for: .milliseconds(20))
         }

@@ -132,7 +132,7 @@ extension TransportTests {
         if round % 5 != 4 {
           try await heard.wait(until: { $0.contains(.connected) })
           _ = try await loop.run {
-            for _ in 0..<10 { _ = dialer.send(Message([UInt8](repeating: 1, count: 50_000))) }
+            for _ in 0..<10 { _ = dialer.send(Multipart([UInt8](repeating: 1, count: 50_000))) }
           }
         }
         #expect(await thread.stop(linger: round % 2 == 0 ? .zero : .milliseconds(20)))
@@ -178,7 +178,7 @@ extension TransportTests {
         let dialer = try await sender.loop.dialer(listener.endpoint, connected)
         try await connected.wait(until: { $0.contains(.connected) })
         _ = try await sender.loop.run {
-          for number in 0..<50 { _ = dialer.send(Message([UInt8(number)], [UInt8](repeating: 0, count: 100_000))) }
+          for number in 0..<50 { _ = dialer.send(Multipart([UInt8(number)], [UInt8](repeating: 0, count: 100_000))) }
         }
         #expect(await sender.stop(linger: .seconds(5)))
         try await heard.wait(until: { $0.filter { if case .message = $0 { true } else { false } }.count == 50 })

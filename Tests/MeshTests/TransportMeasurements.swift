@@ -1,3 +1,4 @@
+import GLTP
 import Glibc
 import Mesh
 import Synchronization
@@ -34,11 +35,11 @@ extension TransportTests {
       let loop = client.loop
       let end = Mutex(MonotonicInstant.now)
       @Sendable func send(_ dialer: Dialer) {
-        let buffer = loop.buffers.take(capacity: byteCount)
-        buffer.count = byteCount
+        let buffer = loop.buffers.take(byteCount)
         buffer.base.storeBytes(of: MonotonicInstant.now.nanoseconds, as: Int64.self)
         let message = loop.messages.take()
-        message.append(buffer)
+        message.append(
+          MessagePart(owner: buffer, bytes: UnsafeRawBufferPointer(start: buffer.base, count: byteCount)))
         _ = dialer.send(message)
       }
       let dialer = try await loop.run {

@@ -1,3 +1,4 @@
+import GLTP
 import Glibc
 import Mesh
 import Synchronization
@@ -51,7 +52,7 @@ extension TransportTests {
         let dialer = try await loop.dialer(listener.endpoint, heard)
         try await heard.wait(until: { $0.contains(.connected) })
         let payload = [UInt8](repeating: 5, count: 200_000)
-        _ = try await loop.run { dialer.send(Message([1], payload)) }
+        _ = try await loop.run { dialer.send(Multipart([1], payload)) }
         try await heard.wait(until: { $0.contains(.message([[9], payload])) && $0.contains(.message([payload])) })
         let places = try #require(seen.all.first)
         #expect(places.received == places.moved && places.received == places.shared)
@@ -68,13 +69,13 @@ extension TransportTests {
         let places = Mutex<Set<UInt>>([])
         for round in 0..<20 {
           _ = try await loop.run {
-            let buffer = loop.buffers.take(capacity: 60_000)
+            let buffer = loop.buffers.take(60_000)
             #expect(UInt(bitPattern: buffer.base) % 64 == 0)
             places.withLock { _ = $0.insert(UInt(bitPattern: buffer.base)) }
-            buffer.count = 60_000
             buffer.base.initializeMemory(as: UInt8.self, repeating: UInt8(round), count: 60_000)
             let message = loop.messages.take()
-            message.append(buffer)
+            message.append(
+              MessagePart(owner: buffer, bytes: UnsafeRawBufferPointer(start: buffer.base, count: 60_000)))
             return dialer.send(message)
           }
           try await heard.wait(until: { $0.last == .message([[UInt8](repeating: UInt8(round), count: 60_000)]) })
@@ -96,16 +97,16 @@ extension TransportTests {
         let dialer = try await loop.dialer(listener.endpoint, atDialer)
         try await atDialer.wait(until: { $0.contains(.connected) })
         _ = try await loop.run {
-          _ = dialer.send(Message([1], [2], [3], [4], [5]))
-          _ = dialer.send(Message([UInt8](repeating: 0, count: 900), [UInt8](repeating: 0, count: 900)))
-          return dialer.send(Message([6], [7], [8]))
+          _ = dialer.send(Multipart([1], [2], [3], [4], [5]))
+          _ = dialer.send(Multipart([UInt8](repeating: 0, count: 900), [UInt8](repeating: 0, count: 900)))
+          return dialer.send(Multipart([6], [7], [8]))
         }
         try await heard.wait(until: { $0.contains(.message([[6], [7], [8]])) })
         #expect(
           heard.all == [.arrived(nil), .offence(.tooManyParts), .offence(.tooManyBytes), .message([[6], [7], [8]])])
 
         // A part over the limit is refused by libzmq before it is read; the connection ends.
-        _ = try await loop.run { dialer.send(Message([UInt8](repeating: 0, count: 5_000))) }
+        _ = try await loop.run { dialer.send(Multipart([UInt8](repeating: 0, count: 5_000))) }
         try await heard.wait(until: { $0.last == .gone })
       }
     }
@@ -127,14 +128,16 @@ extension TransportTests {
         let received = Recorder<Heard>()
         let dialer = try await loop.dialer(listener.endpoint, received, limits: limits)
         try await received.wait(until: { $0.contains(.connected) })
-        _ = try await loop.run { dialer.send(Message([0])) }
+        _ = try await loop.run { dialer.send(Multipart([0])) }
         try await eventually { peers.withLock { $0.count == 1 } }
         let peer = try #require(peers.withLock { $0.first })
         // The dialer shares the loop, so nothing leaves while this runs.
         let outcomes = try await loop.run {
           var outcomes: [SendOutcome] = []
-          for number in 0..<20 { outcomes.append(listener.send(Message([1, UInt8(number)]), to: peer)) }
-          for number in 0..<3 { outcomes.append(listener.send(Message([2, UInt8(number)]), to: peer, lane: .control)) }
+          for number in 0..<20 { outcomes.append(listener.send(Multipart([1, UInt8(number)]), to: peer)) }
+          for number in 0..<3 {
+            outcomes.append(listener.send(Multipart([2, UInt8(number)]), to: peer, lane: .control))
+          }
           return outcomes
         }
         let sent = outcomes.prefix { $0 == .sent }.count
@@ -173,7 +176,7 @@ extension TransportTests {
             switch event {
             case .connected:
               heard.add(.connected)
-              _ = dialer.send(Message([0]))
+              _ = dialer.send(Multipart([0]))
             case .message(let message):
               numbers.add(message[0].load(as: UInt32.self))
               if message[0].load(as: UInt32.self) == 0 { usleep(300_000) }

@@ -17,14 +17,14 @@ extension TransportTests {
         let connected = Recorder<Heard>()
         let dialer = try await other.loop.dialer(listener.endpoint, connected)
         try await connected.wait(until: { $0.contains(.connected) })
-        _ = try await other.loop.run { dialer.send(Message([1])) }
+        _ = try await other.loop.run { dialer.send(Multipart([1])) }
         try await heard.wait(until: { $0.contains(.message([[1]])) })
         let start = ContinuousClock.now
         try await other.loop.run { dialer.close() }
         try await heard.wait(until: { $0.last == .gone })
         #expect(ContinuousClock.now - start < .seconds(1))
         let peer = try #require(peers.withLock { $0.first })
-        let outcome = try await loop.run { listener.send(Message([2]), to: peer) }
+        let outcome = try await loop.run { listener.send(Multipart([2]), to: peer) }
         #expect(outcome == .gone)
         #expect(heard.all == [.arrived(nil), .message([[1]]), .gone])
         #expect(await other.stop())
@@ -42,12 +42,12 @@ extension TransportTests {
         let connected = Recorder<Heard>()
         let dialer = try await loop.dialer(listener.endpoint, connected)
         try await connected.wait(until: { $0.contains(.connected) })
-        _ = try await loop.run { dialer.send(Message([1])) }
+        _ = try await loop.run { dialer.send(Multipart([1])) }
         try await eventually { peers.withLock { $0.count == 1 } }
         try await loop.run { dialer.close() }
         let peer = try #require(peers.withLock { $0.first })
         try await eventually {
-          try await loop.run { listener.send(Message([2]), to: peer) } == .gone
+          try await loop.run { listener.send(Multipart([2]), to: peer) } == .gone
         }
         try await heard.wait(until: { $0.last == .gone })
       }
@@ -63,7 +63,7 @@ extension TransportTests {
         try await events.wait(until: { $0 == [.connected] })
         try await loop.run { first.close() }
         try await events.wait(until: { $0.contains(.disconnected) })
-        let outcome = try await loop.run { dialer.send(Message([1])) }
+        let outcome = try await loop.run { dialer.send(Multipart([1])) }
         #expect(outcome == .gone)
         try await events.wait(until: { $0.contains(.retrying) })
         // The port is free once the closed socket has gone in the background.
@@ -74,7 +74,7 @@ extension TransportTests {
           return true
         }
         try await events.wait(until: { $0.filter { $0 == .connected }.count == 2 })
-        _ = try await loop.run { dialer.send(Message([2])) }
+        _ = try await loop.run { dialer.send(Multipart([2])) }
         try await events.wait(until: { $0.last == .message([[2]]) })
       }
     }
@@ -102,8 +102,8 @@ extension TransportTests {
         let dialer = try await loop.dialer(listener.endpoint, events)
         try await events.wait(until: { $0.contains(.connected) })
         _ = try await loop.run {
-          _ = dialer.send(Message([1]))
-          return dialer.send(Message([2]))
+          _ = dialer.send(Multipart([1]))
+          return dialer.send(Multipart([2]))
         }
         try await events.wait(until: { $0.contains(.disconnected) })
         try await heard.wait(until: { $0.contains(.gone) })
@@ -148,7 +148,7 @@ extension TransportTests {
         try await heard.wait(until: {
           $0.filter { if case .handshakeFailed = $0 { true } else { false } }.count >= 2
         })
-        _ = try await loop.run { dialer.send(Message([1])) }
+        _ = try await loop.run { dialer.send(Multipart([1])) }
         try await events.wait(until: { $0.last == .message([[1]]) })
       }
     }

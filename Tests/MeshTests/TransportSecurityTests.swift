@@ -38,7 +38,7 @@ extension TransportTests {
         try await events.wait(until: { $0.contains(.connected) })
         // The largest part that is allowed still fits with what CURVE adds.
         let largest = [UInt8](repeating: 3, count: listener.limits.maxPartBytes)
-        _ = try await loop.run { dialer.send(Message([1], largest)) }
+        _ = try await loop.run { dialer.send(Multipart([1], largest)) }
         try await events.wait(until: { $0.contains(.message([[1], largest])) })
         #expect(heard.all.first == .arrived("ranker"))
       }
@@ -104,7 +104,7 @@ extension TransportTests {
         let dialer = try await loop.dialer(
           listener.endpoint, atFirst, security: .curve(first, server: server.publicKey))
         try await atFirst.wait(until: { $0.contains(.connected) })
-        _ = try await loop.run { dialer.send(Message([1])) }
+        _ = try await loop.run { dialer.send(Multipart([1])) }
         try await heard.wait(until: { $0.contains(.message([[1]])) })
 
         // Broken: nobody new, but those who are in stay.

@@ -79,7 +79,7 @@ enum Heard: Sendable, Equatable {
   case other
 }
 
-extension Message {
+extension Multipart {
   var bytes: [[UInt8]] { (0..<count).map { Array(self[$0]) } }
 
   convenience init(_ parts: [UInt8]...) {

@@ -54,7 +54,7 @@ private struct World: Sendable {
 private final class ScriptedExchange: StageExchange {
   let request: StageRequest
   let flags: MessageFlags
-  let buffers = GLTP.BufferPool()
+  let buffers = BufferPool()
   private var input: [StreamChunk]
   private(set) var sent: [(chunk: StreamChunk, isFinal: Bool, flags: MessageFlags)] = []
   private(set) var ending: RankingSnapshot??
@@ -98,7 +98,7 @@ struct StageServicesTests {
   }
 
   /// Cuts candidates anew, `size` at a time.
-  private func cut(_ chunks: [CandidateChunk], _ size: Int, _ buffers: GLTP.BufferPool) -> [StreamChunk] {
+  private func cut(_ chunks: [CandidateChunk], _ size: Int, _ buffers: BufferPool) -> [StreamChunk] {
     let ids: [Int32] = chunks.flatMap { $0.ids.array(of: Int32.self) }
     let prior: [Float] = chunks.flatMap { $0.prior.array(of: Float.self) }
     return stride(from: 0, to: ids.count, by: size).map { start in
@@ -126,7 +126,7 @@ struct StageServicesTests {
   @Test(arguments: [RankingMode.slots, .first, .autoregressive], [7, 25, 1_000])
   func ranksAsTheToolDoesBitForBit(mode: RankingMode, chunk: Int) throws {
     let world = try World.get()
-    let buffers = GLTP.BufferPool()
+    let buffers = BufferPool()
     let ids = world.served.bundle.catalogue.ids
     let requests = [
       RankRequest(userID: "u3", count: 12, mode: mode),
@@ -176,7 +176,7 @@ struct StageServicesTests {
 
   @Test func refusesWhatItDoesNotKnowWithItsOwnStatus() throws {
     let world = try World.get()
-    let buffers = GLTP.BufferPool()
+    let buffers = BufferPool()
     let cases: [(RankRequest, Status)] = [
       (RankRequest(userID: "nobody", count: 3), .unknownUser),
       (RankRequest(items: try buffers.strings(.requestItems, ["i999"]), count: 3), .unknownItem),
@@ -192,7 +192,7 @@ struct StageServicesTests {
   /// No tensor of a peer may reach past a table.
   @Test func refusesTensorsThatDoNotFitTheBundle() throws {
     let world = try World.get()
-    let buffers = GLTP.BufferPool()
+    let buffers = BufferPool()
     let run = RunRequest(count: 3, mode: .slots)
     let encoded = try encode(RankRequest(userID: "u1", count: 3), world)
     let prompt = try align(encoded.input, run, world)

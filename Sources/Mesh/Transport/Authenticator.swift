@@ -52,19 +52,19 @@ final class Authenticator {
     return true
   }
 
-  private func receive(_ request: Message) -> Bool {
+  private func receive(_ request: Multipart) -> Bool {
     var part = zmq_msg_t()
     zmq_msg_init(&part)
     defer { zmq_msg_close(&part) }
     guard socket.receive(&part) else { return false }
     while true {
       let more = zmq_msg_more(&part) != 0
-      if request.count < Message.capacity { request.append(received: &part) }
+      if request.count < Multipart.capacity { request.append(received: &part) }
       guard more, socket.receive(&part) else { return true }
     }
   }
 
-  private func answer(_ request: Message) {
+  private func answer(_ request: Multipart) {
     var status = "400"
     var reason = "No access"
     var userID = ""

@@ -8,7 +8,7 @@ package enum DialerEvent {
   /// before come before this event; right after a reconnection the first ones of the new connection may, too.
   case disconnected
   /// A message. Keep it as long as you like; what is not kept is used again.
-  case message(Message)
+  case message(Multipart)
   /// The other end broke a limit and its message was dropped.
   case offence(Offence)
   /// The connection ended before its handshake was over; the next attempt follows by itself.
@@ -52,7 +52,7 @@ package final class Dialer: @unchecked Sendable {
   private struct Link {
     let socket: ZeroMQSocket
     let monitor: SocketMonitor?
-    var receiver: MessageReceiver
+    var receiver: MultipartReceiver
   }
 
   /// Dials `endpoint`. Returns at once; `connected` follows.
@@ -118,7 +118,7 @@ package final class Dialer: @unchecked Sendable {
     loop.add(socket)
     return Link(
       socket: socket, monitor: monitor,
-      receiver: MessageReceiver(socket: socket, limits: limits, isEncrypted: isEncrypted))
+      receiver: MultipartReceiver(socket: socket, limits: limits, isEncrypted: isEncrypted))
   }
 
   private func closeLink(linger: Duration) {
@@ -156,7 +156,7 @@ package final class Dialer: @unchecked Sendable {
   /// Sends `message`, or parks it if libzmq's queue is full. Never waits. `.gone` while there is no connection.
   ///
   /// After `.sent` and `.parked` the message belongs to the transport.
-  package func send(_ message: Message, lane: Lane = .data) -> SendOutcome {
+  package func send(_ message: Multipart, lane: Lane = .data) -> SendOutcome {
     loop.assertOnLoop()
     guard isConnected, !isClosed, !message.isEmpty else { return .gone }
     guard !lanes.mustWait(lane) else { return park(message, lane) }
@@ -170,7 +170,7 @@ package final class Dialer: @unchecked Sendable {
     }
   }
 
-  private func park(_ message: Message, _ lane: Lane) -> SendOutcome {
+  private func park(_ message: Multipart, _ lane: Lane) -> SendOutcome {
     guard lanes.park(message, lane, limits) else { return .full }
     if retryTimer?.deadline == nil { retryTimer?.arm(after: Listener.retryInterval) }
     return .parked

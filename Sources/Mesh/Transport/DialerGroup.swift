@@ -62,6 +62,12 @@ package final class DialerGroup: @unchecked Sendable {
     loop.execute { [weak self] in self?.update() }
   }
 
+  /// The addresses that an endpoint of the group stands for now.
+  package func addresses(of endpoint: Endpoint) -> [Endpoint] {
+    guard !endpoint.isNumeric else { return [endpoint] }
+    return (answers[endpoint.host] ?? []).map { Endpoint(tcp: $0, port: endpoint.port) }
+  }
+
   private func take(_ answer: ResolverThread.Answer) {
     guard !isClosed else { return }
     switch answer.result {
@@ -75,9 +81,7 @@ package final class DialerGroup: @unchecked Sendable {
   private func update() {
     guard !isClosed else { return }
     var wanted = fixed
-    for endpoint in named {
-      wanted += (answers[endpoint.host] ?? []).map { Endpoint(tcp: $0, port: endpoint.port) }
-    }
+    for endpoint in named { wanted += addresses(of: endpoint) }
     let wantedSet = Set(wanted)
     for (endpoint, dialer) in current where !wantedSet.contains(endpoint) {
       current[endpoint] = nil

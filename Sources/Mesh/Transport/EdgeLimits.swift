@@ -1,6 +1,6 @@
 /// What one edge of a process accepts and holds. Sizes are in bytes, high-water marks in whole messages per peer.
 package struct EdgeLimits: Sendable {
-  /// The parts of a message, its routing id not counted; at most ``Message/capacity``.
+  /// The parts of a message, its routing id not counted; at most ``Multipart/capacity``.
   package var maxParts: Int
   /// The bytes of one part. libzmq closes a connection that announces more.
   package var maxPartBytes: Int
@@ -25,24 +25,24 @@ package struct EdgeLimits: Sendable {
   /// The bytes parked for one peer.
   package var maxParkedBytes: Int
 
-  /// For clients, who are many, small and not trusted: a message of 256 KiB in parts of at most 128 KiB.
+  /// For clients, who are many, small and not trusted: a message of 1 MiB of tensors in parts of at most 320 KiB.
   package static let client = EdgeLimits(
-    maxParts: 20, maxPartBytes: 128 << 10, maxMessageBytes: 256 << 10, sendHighWater: 32, receiveHighWater: 12,
-    maxUndeliveredBytes: 4 << 20, maxUndeliveredBytesInAll: 32 << 20, maxConnections: 1_024,
+    maxParts: 10, maxPartBytes: 320 << 10, maxMessageBytes: 1088 << 10, sendHighWater: 32, receiveHighWater: 12,
+    maxUndeliveredBytes: 2 << 20, maxUndeliveredBytesInAll: 32 << 20, maxConnections: 1_024,
     firstMessage: .seconds(20), maxParkedMessages: 64, maxParkedBytes: 4 << 20)
 
   /// Between the services of a mesh: parts of 9 MiB, messages of 33 MiB (the protocol's 32 MiB of tensors).
   package static let mesh = EdgeLimits(
-    maxParts: 20, maxPartBytes: 9 << 20, maxMessageBytes: 33 << 20, sendHighWater: 256, receiveHighWater: 256,
-    maxUndeliveredBytes: 256 << 20, maxUndeliveredBytesInAll: 1 << 30, maxConnections: 1_024,
+    maxParts: 10, maxPartBytes: 9 << 20, maxMessageBytes: 33 << 20, sendHighWater: 256, receiveHighWater: 256,
+    maxUndeliveredBytes: 64 << 20, maxUndeliveredBytesInAll: 1 << 30, maxConnections: 1_024,
     firstMessage: .seconds(20), maxParkedMessages: 1_024, maxParkedBytes: 64 << 20)
 
   /// Makes sure that the limits can be kept.
   ///
   /// - Throws: `MeshError.invalidArgument` naming the limit.
   func validate() throws(MeshError) {
-    guard maxParts >= 1, maxParts <= Message.capacity else {
-      throw MeshError(.invalidArgument, "maxParts is \(maxParts), expected 1 to \(Message.capacity)")
+    guard maxParts >= 1, maxParts <= Multipart.capacity else {
+      throw MeshError(.invalidArgument, "maxParts is \(maxParts), expected 1 to \(Multipart.capacity)")
     }
     guard maxPartBytes >= 1, maxPartBytes <= Int(Int32.max), maxMessageBytes >= 1 else {
       throw MeshError(.invalidArgument, "limits of \(maxPartBytes) and \(maxMessageBytes) bytes cannot work")

@@ -4,6 +4,7 @@
   import Musl
 #endif
 import CZeroMQ
+package import GLTP
 import Synchronization
 
 /// Owns every socket of a process and runs on one thread: sockets, timers and what other threads post.
@@ -17,9 +18,9 @@ import Synchronization
 /// anew on each call, allocates beyond 16 of them, and does not return when a full queue has drained.
 package final class EventLoop: @unchecked Sendable {
   /// Messages to be used again. For any thread.
-  package let messages = MessagePool()
-  /// Memory for outgoing parts. For any thread.
-  package let buffers = BufferPool()
+  package let messages = MultipartPool()
+  /// Memory for the parts of messages. For any thread.
+  package let buffers: BufferPool
 
   let context: UnsafeMutableRawPointer
   var timers = TimerHeap()
@@ -33,13 +34,14 @@ package final class EventLoop: @unchecked Sendable {
   private var descriptors: [pollfd] = []
   private var mustRebuildDescriptors = true
   private var members: [ObjectIdentifier: any LoopMember] = [:]
-  private var usedMessages: [Message] = []
+  private var usedMessages: [Multipart] = []
   private var isStopping = false
   private var linger = Duration.zero
   private var nextName = 0
   private let turns = Atomic<Int64>(0)
 
-  init() throws(MeshError) {
+  init(buffers: BufferPool) throws(MeshError) {
+    self.buffers = buffers
     alarm = try LoopAlarm()
     guard let context = zmq_ctx_new() else { throw zeroMQError("make a ZeroMQ context") }
     self.context = context
@@ -106,7 +108,7 @@ package final class EventLoop: @unchecked Sendable {
 
   /// Takes a message that the transport is done with. It returns to the pool at the end of the turn if nobody else
   /// holds it: by then the caller's own variables are gone.
-  func reuse(_ message: Message) { usedMessages.append(message) }
+  func reuse(_ message: Multipart) { usedMessages.append(message) }
 
   /// Lets the loop end after this turn.
   func stop(linger: Duration) {
@@ -185,9 +187,8 @@ package final class EventLoop: @unchecked Sendable {
         wait = min(wait, max(0, next.nanoseconds - MonotonicInstant.now.nanoseconds))
       }
     }
-    var timeout = timespec(tv_sec: Int(wait / 1_000_000_000), tv_nsec: Int(wait % 1_000_000_000))
-    let ready = descriptors.withUnsafeMutableBufferPointer {
-      ppoll($0.baseAddress, nfds_t($0.count), &timeout, nil)
+    let ready = SystemTime.with(nanoseconds: wait) { timeout in
+      descriptors.withUnsafeMutableBufferPointer { ppoll($0.baseAddress, nfds_t($0.count), timeout, nil) }
     }
     alarm.wake(wasSignalled: ready > 0 && descriptors[0].revents != 0)
     guard ready > 0 else { return }

@@ -4,6 +4,7 @@
   import Musl
 #endif
 import CZeroMQ
+package import GLTP
 import Synchronization
 
 /// The I/O thread of a process: starts an event loop on a thread of its own and ends it.
@@ -59,9 +60,10 @@ package final class IOThread: Sendable {
 
   /// Starts the thread. Returns once the authentication handler runs.
   ///
+  /// - Parameter buffers: the process's memory for messages, whose budget bounds what decoding takes.
   /// - Throws: `MeshError.inputOutput` if the system refuses a thread, a socket or a descriptor.
-  package init() throws(MeshError) {
-    loop = try EventLoop()
+  package init(buffers: BufferPool = BufferPool()) throws(MeshError) {
+    loop = try EventLoop(buffers: buffers)
     ending = Ending()
     guard ending.descriptor >= 0 else { throw systemError("create an eventfd") }
     let launch = Launch(loop: loop, ending: ending, alarm: try LoopAlarm())

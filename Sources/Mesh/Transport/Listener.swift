@@ -5,7 +5,7 @@ package enum ListenerEvent {
   /// A peer's first message is about to follow.
   case peerArrived(Peer)
   /// A message. Keep it as long as you like; what is not kept is used again.
-  case message(Message, from: Peer)
+  case message(Multipart, from: Peer)
   /// The peer is gone, and everything parked for it is dropped. The last event about it.
   case peerGone(Peer)
   /// The peer broke a limit and its message was dropped. Cut connections are followed by `peerGone`.
@@ -34,11 +34,11 @@ package final class Listener: @unchecked Sendable {
   package let endpoint: Endpoint
   package let limits: EdgeLimits
   /// The peers that have sent a message and are not gone.
-  package private(set) var peers: [PeerID: Peer] = [:]
+  package private(set) var peers: [RoutingID: Peer] = [:]
 
   private let loop: EventLoop
   private let socket: ZeroMQSocket
-  private var receiver: MessageReceiver
+  private var receiver: MultipartReceiver
   private let connections: ConnectionGuard
   private let handler: (Listener, ListenerEvent) -> Void
   private let domain: String?
@@ -89,7 +89,7 @@ package final class Listener: @unchecked Sendable {
       options.append(SocketOption.domain(name))
     }
     socket = try ZeroMQSocket(context: loop.context, type: ZMQ_ROUTER, options: options + curve)
-    receiver = MessageReceiver(socket: socket, limits: limits, isEncrypted: isEncrypted)
+    receiver = MultipartReceiver(socket: socket, limits: limits, isEncrypted: isEncrypted)
     if let domain {
       switch security {
       case .open: loop.authenticator?.admit(domain: domain, .anybody)
@@ -135,7 +135,7 @@ package final class Listener: @unchecked Sendable {
   /// Sends `message` to `peer`, or parks it if libzmq's queue to the peer is full. Never waits.
   ///
   /// After `.sent` and `.parked` the message belongs to the transport.
-  package func send(_ message: Message, to peer: Peer, lane: Lane = .data) -> SendOutcome {
+  package func send(_ message: Multipart, to peer: Peer, lane: Lane = .data) -> SendOutcome {
     loop.assertOnLoop()
     guard peer.isReachable, !isClosed, !message.isEmpty else { return .gone }
     guard !peer.lanes.mustWait(lane) else { return park(message, for: peer, lane) }
@@ -151,7 +151,7 @@ package final class Listener: @unchecked Sendable {
     }
   }
 
-  private func park(_ message: Message, for peer: Peer, _ lane: Lane) -> SendOutcome {
+  private func park(_ message: Multipart, for peer: Peer, _ lane: Lane) -> SendOutcome {
     guard peer.lanes.park(message, lane, limits) else { return .full }
     if !peer.isParked {
       peer.isParked = true
@@ -248,6 +248,9 @@ package final class Listener: @unchecked Sendable {
   }
 
   private func look() {
+    // What libzmq has completed while the loop was busy is not the peers' fault.
+    if serve() { socket.isDirty = true }
+    guard !isClosed else { return }
     for (connection, offence) in connections.look(at: .now, isDrained: isDrained) {
       cut(connection, for: offence)
     }
@@ -303,7 +306,7 @@ package final class Listener: @unchecked Sendable {
   /// Receives one message; false if there is none.
   private func receiveMessage() -> Bool {
     guard receiver.receiveRoutingID() else { return false }
-    let id = receiver.peerID
+    let id = receiver.routingID
     let descriptor = receiver.sourceDescriptor
     let known = id.flatMap { peers[$0] }
     var connection = known?.connection
@@ -340,7 +343,7 @@ package final class Listener: @unchecked Sendable {
     return true
   }
 
-  private func newPeer(_ id: PeerID?, _ connection: Connection?) -> Peer? {
+  private func newPeer(_ id: RoutingID?, _ connection: Connection?) -> Peer? {
     // An id that is shaped like ours shows as an empty property: its first byte ends the text. It gains its owner nothing.
     guard let id, receiver.property("Identity")?.isEmpty ?? true else { return nil }
     // Properties that ZAP set cannot be set by the peer; without ZAP, as within the process, none is believed.

@@ -29,7 +29,7 @@ struct OutboundLanes {
   func mustWait(_ lane: Lane) -> Bool { lane == .control ? !control.isEmpty : !isEmpty }
 
   /// Keeps `message`; false if the limits do not allow it.
-  mutating func park(_ message: Message, _ lane: Lane, _ limits: EdgeLimits) -> Bool {
+  mutating func park(_ message: Multipart, _ lane: Lane, _ limits: EdgeLimits) -> Bool {
     let size = message.byteCount
     switch lane {
     case .control:
@@ -44,7 +44,7 @@ struct OutboundLanes {
   }
 
   /// The message to send next.
-  var first: Message? { control.first ?? data.first }
+  var first: Multipart? { control.first ?? data.first }
 
   /// Takes out what `first` returned; it held `byteCount` bytes.
   mutating func removeFirst(byteCount size: Int) {
@@ -60,17 +60,17 @@ struct OutboundLanes {
 
   /// A queue that does not allocate once it has grown.
   private struct Ring {
-    private var slots: [Message?] = []
+    private var slots: [Multipart?] = []
     private var head = 0
     private(set) var count = 0
 
     var isEmpty: Bool { count == 0 }
-    var first: Message? { count == 0 ? nil : slots[head] }
+    var first: Multipart? { count == 0 ? nil : slots[head] }
 
-    mutating func append(_ message: Message) {
+    mutating func append(_ message: Multipart) {
       if count == slots.count {
         let ordered = (0..<count).map { slots[(head + $0) % slots.count] }
-        slots = ordered + [Message?](repeating: nil, count: max(4, count))
+        slots = ordered + [Multipart?](repeating: nil, count: max(4, count))
         head = 0
       }
       slots[(head + count) % slots.count] = message

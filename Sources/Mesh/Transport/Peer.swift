@@ -1,6 +1,6 @@
 /// One connection of a listener from its first message to its end. Used on the loop's thread only.
 package final class Peer: Hashable, CustomStringConvertible, @unchecked Sendable {
-  package let id: PeerID
+  package let id: RoutingID
   /// Who the peer has proved to be; nil where the listener does not ask for keys.
   package let identity: PeerIdentity?
   /// The other end, such as `127.0.0.1:40312`, or `inproc`.
@@ -16,7 +16,7 @@ package final class Peer: Hashable, CustomStringConvertible, @unchecked Sendable
   /// Messages that still come from a peer that was disconnected are dropped.
   var isExpelled = false
 
-  init(id: PeerID, identity: PeerIdentity?, address: String, connection: Connection?) {
+  init(id: RoutingID, identity: PeerIdentity?, address: String, connection: Connection?) {
     self.id = id
     self.identity = identity
     self.address = address

@@ -12,8 +12,8 @@ enum SmallFile {
   struct Version: Equatable {
     let inode: UInt64
     let size: Int64
-    let seconds: Int
-    let nanoseconds: Int
+    /// When it was written last, in nanoseconds.
+    let modified: Int64
   }
 
   struct Content {
@@ -88,8 +88,7 @@ enum SmallFile {
 
 extension SmallFile.Version {
   init(_ info: stat) {
-    self.init(
-      inode: UInt64(info.st_ino), size: Int64(info.st_size), seconds: info.st_mtim.tv_sec,
-      nanoseconds: info.st_mtim.tv_nsec)
+    let modified = withUnsafePointer(to: info.st_mtim) { SystemTime.nanoseconds($0) }
+    self.init(inode: UInt64(info.st_ino), size: Int64(info.st_size), modified: modified)
   }
 }

@@ -94,7 +94,7 @@ final class ZeroMQSocket {
 
   /// Sends all parts of `message`, after the routing id `peer` on a ROUTER. Never waits. The message is emptied unless
   /// nothing could be sent.
-  func send(_ message: Message, to peer: PeerID?) -> SendResult {
+  func send(_ message: Multipart, to peer: RoutingID?) -> SendResult {
     if let peer {
       var frame = zmq_msg_t()
       peer.fill(&frame)

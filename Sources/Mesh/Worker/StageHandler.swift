@@ -37,7 +37,7 @@ public protocol StageExchange: ~Copyable {
   /// STREAM and TITLES of the request.
   var flags: MessageFlags { get }
   /// Memory for the tensors of results.
-  var buffers: GLTP.BufferPool { get }
+  var buffers: BufferPool { get }
 
   /// The next chunk of input, of whichever stream has one; nil when every stream that a run of this stage has is FINAL.
   func receive() throws(StageFailure) -> StreamChunk?

@@ -19,7 +19,7 @@ package enum Offence: Sendable, Equatable {
 }
 
 /// Receives multipart messages within limits, on the loop's thread.
-struct MessageReceiver {
+struct MultipartReceiver {
   private let socket: ZeroMQSocket
   private let limits: EdgeLimits
   private let isEncrypted: Bool
@@ -44,8 +44,8 @@ struct MessageReceiver {
   func receiveRoutingID() -> Bool { socket.receive(scratch) }
 
   /// The routing id just received; nil if the peer has chosen it.
-  var peerID: PeerID? {
-    PeerID(UnsafeRawBufferPointer(start: zmq_msg_data(scratch), count: zmq_msg_size(scratch)))
+  var routingID: RoutingID? {
+    RoutingID(UnsafeRawBufferPointer(start: zmq_msg_data(scratch), count: zmq_msg_size(scratch)))
   }
 
   /// The descriptor of the connection that the part just received came by; negative within the process.
@@ -63,7 +63,7 @@ struct MessageReceiver {
   /// Receives the parts of one message into `message`. What exceeds the limits is received and freed part by part, and
   /// `message` left empty: libzmq has the whole message already, so stopping early would only put the rest into the
   /// next one.
-  mutating func receiveParts(into message: Message) -> Outcome {
+  mutating func receiveParts(into message: Multipart) -> Outcome {
     var parts = 0
     var offence: Offence?
     wireBytes = 0

@@ -19,11 +19,25 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     path: "Tests/\(name)Tests", swiftSettings: settings)
 }
 
+func service(_ name: String, _ folder: String) -> Target {
+  .executableTarget(
+    name: name,
+    dependencies: [
+      "Tensors", "LanguageModels", "Bundles", "Mesh", "StageServices", "ServiceSupport",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    ],
+    path: "Services/" + folder, swiftSettings: settings)
+}
+
 let package = Package(
   name: "glta",
   platforms: [.macOS(.v15)],
   products: [
     .executable(name: "glta", targets: ["glta"]),
+    .executable(name: "glta-gateway", targets: ["glta-gateway"]),
+    .executable(name: "glta-graph-encoder", targets: ["glta-graph-encoder"]),
+    .executable(name: "glta-token-aligner", targets: ["glta-token-aligner"]),
+    .executable(name: "glta-logits-ranker", targets: ["glta-logits-ranker"]),
     .library(name: "Tensors", targets: ["Tensors"]),
     .library(name: "Interactions", targets: ["Interactions"]),
     .library(name: "LanguageModels", targets: ["LanguageModels"]),
@@ -42,6 +56,10 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
   ],
   targets: [
     // System libraries: a module map and a shim header each.
@@ -96,12 +114,31 @@ let package = Package(
         "RankingStages", "GLTP", "Mesh",
       ]),
 
+    // What the services share: settings, logs, and a life from start-up checks to the last run.
+    .target(
+      name: "ServiceSupport",
+      dependencies: [
+        "Tensors", "Bundles", "GLTP", "Mesh", "StageServices",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Configuration", package: "swift-configuration"),
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      path: "Services/Support", swiftSettings: settings),
+    service("glta-gateway", "Gateway"),
+    service("glta-graph-encoder", "GraphEncoder"),
+    service("glta-token-aligner", "TokenAligner"),
+    service("glta-logits-ranker", "LogitsRanker"),
+
     .executableTarget(
       name: "glta",
       dependencies: [
         "Tensors", "Interactions", "LanguageModels", "RankingEvaluation", "GraphEncoding", "LogitsMatching",
-        "TokenAlignment", "Bundles", "RankingStages", "Training",
+        "TokenAlignment", "Bundles", "RankingStages", "Training", "GLTP", "Mesh", "StageServices",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
       swiftSettings: settings),
 

@@ -13,8 +13,8 @@ public struct GraphEncoderService: StageHandler {
   public var stage: Stage { .encoder }
   /// The bundle that it serves.
   public var bundle: BundleHash { served.hash }
-  private let served: ServedBundle
-  private let encoder: GraphEncoderStage
+  let served: ServedBundle
+  let encoder: GraphEncoderStage
 
   /// Packs the bundle's graph for scoring.
   public init(_ served: ServedBundle) {

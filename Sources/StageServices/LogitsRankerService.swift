@@ -1,4 +1,4 @@
-import Bundles
+public import Bundles
 public import GLTP
 import Interactions
 public import LanguageModels
@@ -13,8 +13,8 @@ public struct LogitsRankerService: StageHandler {
   public var stage: Stage { .ranker }
   /// The bundle that it serves.
   public var bundle: BundleHash { served.hash }
-  private let served: ServedBundle
-  private let ranker: LogitsRankerStage
+  let served: ServedBundle
+  let ranker: LogitsRankerStage
   private let pool: ThreadPool
 
   /// - Parameter pool: threads that one run computes on; one thread where slots are to be independent.
@@ -22,6 +22,11 @@ public struct LogitsRankerService: StageHandler {
     self.served = served
     self.pool = pool
     ranker = LogitsRankerStage(bundle: served.bundle, model: model)
+  }
+
+  /// The same with a language model that is loaded.
+  public init(_ served: ServedBundle, _ languageModel: LoadedLanguageModel, pool: ThreadPool) {
+    self.init(served, model: languageModel.model, pool: pool)
   }
 
   /// The memory of one pass through the language model.
@@ -51,7 +56,7 @@ public struct LogitsRankerService: StageHandler {
 /// What a run of the ranker has so far.
 private struct RankerRun {
   private var ranking: LogitsRanking
-  private let served: ServedBundle
+  let served: ServedBundle
   private let flags: MessageFlags
   private var total: UInt32 = 0
   private var hasProvisional = false

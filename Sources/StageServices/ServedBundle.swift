@@ -13,8 +13,8 @@ public final class ServedBundle: Sendable {
   public let bundle: RecommenderBundle
   /// Its content hash, which is its name on the wire.
   public let hash: BundleHash
-  private let users: [String: Int]
-  private let items: [String: Int32]
+  private let users: [ExactText: Int]
+  private let items: [ExactText: Int32]
 
   /// Reads and checks the bundle at `path`.
   ///
@@ -26,15 +26,15 @@ public final class ServedBundle: Sendable {
       throw GLTAError(.invalidFile, "\(path)/content-hash is not a SHA-256: \(text.prefix(80))")
     }
     self.hash = hash
-    users = Dictionary(bundle.userIDs.enumerated().map { ($1, $0) }) { first, _ in first }
-    items = Dictionary(bundle.catalogue.ids.enumerated().map { ($1, Int32($0)) }) { first, _ in first }
+    users = Dictionary(bundle.userIDs.enumerated().map { (ExactText($1), $0) }) { first, _ in first }
+    items = Dictionary(bundle.catalogue.ids.enumerated().map { (ExactText($1), Int32($0)) }) { first, _ in first }
   }
 
   /// The dense index of a user; nil for a stranger.
-  func user(_ id: String) -> Int? { users[id] }
+  func user(_ id: String) -> Int? { users[ExactText(id)] }
 
   /// The dense index of an item; nil for one that the catalogue does not have.
-  func item(_ id: String) -> Int32? { items[id] }
+  func item(_ id: String) -> Int32? { items[ExactText(id)] }
 
   /// The title of an item, or its id where it has none.
   func title(_ item: Int32) -> String {

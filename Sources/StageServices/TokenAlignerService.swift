@@ -1,4 +1,4 @@
-import Bundles
+public import Bundles
 public import GLTP
 import GraphEncoding
 import Interactions
@@ -14,8 +14,8 @@ public struct TokenAlignerService: StageHandler {
   public var stage: Stage { .aligner }
   /// The bundle that it serves.
   public var bundle: BundleHash { served.hash }
-  private let served: ServedBundle
-  private let aligner: TokenAlignerStage
+  let served: ServedBundle
+  let aligner: TokenAlignerStage
 
   /// - Parameters:
   ///   - tokenizer: that of the language model which the bundle was trained with.
@@ -24,6 +24,14 @@ public struct TokenAlignerService: StageHandler {
   public init(_ served: ServedBundle, tokenizer: WordPieceTokenizer, maximumLength: Int) throws(GLTAError) {
     self.served = served
     aligner = try TokenAlignerStage(bundle: served.bundle, tokenizer: tokenizer, maximumLength: maximumLength)
+  }
+
+  /// The same with a language model that is loaded.
+  ///
+  /// - Throws: as above.
+  public init(_ served: ServedBundle, _ languageModel: LoadedLanguageModel) throws(GLTAError) {
+    try self.init(
+      served, tokenizer: languageModel.tokenizer, maximumLength: languageModel.model.maximumLength)
   }
 
   /// Nothing is kept between runs.

@@ -88,16 +88,10 @@ struct IDList: ExpressibleByArgument {
 
 /// A ranking as people and scripts see it.
 struct Recommendation: Encodable {
-  struct Item: Encodable {
-    let id: String
-    let title: String
-    let score: Float
-  }
-
   let user: String?
   /// Titles of what the user had, where they were asked for.
   let history: [String]?
-  let items: [Item]
+  let items: [RankedLine]
 
   init(
     _ request: RankingRequest, _ ranking: [RankedItem], of bundle: RecommenderBundle, showingHistory: Bool
@@ -113,7 +107,7 @@ struct Recommendation: Encodable {
     }
     self.history = showingHistory ? history.map { Recommendation.title(Int($0), bundle) } : nil
     items = ranking.map {
-      Item(
+      RankedLine(
         id: bundle.catalogue.ids[Int($0.item)], title: Recommendation.title(Int($0.item), bundle), score: $0.score)
     }
   }
@@ -130,10 +124,7 @@ struct Recommendation: Encodable {
       lines += ["  liked" + (history.count > 8 ? " (8 of \(history.count))" : "")] + shown
       lines.append("  recommended")
     }
-    for (rank, item) in items.enumerated() {
-      let number = String(repeating: " ", count: rank < 9 ? 1 : 0) + "\(rank + 1)"
-      lines.append("  \(number)  \(item.title)  [\(item.id)]  \(item.score)")
-    }
+    lines += items.enumerated().map { $1.line(rank: $0 + 1) }
     return lines.joined(separator: "\n") + "\n"
   }
 }

@@ -9,6 +9,14 @@ enum Terminal {
   /// A line for the reader, not for scripts.
   static func note(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
 
+  /// JSON on one line of standard output.
+  static func printJSONLine(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+    fflush(nil)
+  }
+
   /// Pretty JSON on standard output, keys sorted, floats that round-trip.
   static func printJSON(_ value: some Encodable) throws {
     let encoder = JSONEncoder()

@@ -1,4 +1,3 @@
-public import Bundles
 import Foundation
 public import LanguageModels
 public import Tensors

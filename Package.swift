@@ -35,6 +35,7 @@ let package = Package(
     .library(name: "RankingStages", targets: ["RankingStages"]),
     .library(name: "Training", targets: ["Training"]),
     .library(name: "GLTP", targets: ["GLTP"]),
+    .library(name: "MeshTesting", targets: ["MeshTesting"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -80,6 +81,7 @@ let package = Package(
 
     // The mesh's tree; it meets the other one in StageServices only.
     library("GLTP", ["CLZ4"]),
+    library("MeshTesting", ["GLTP"]),
 
     .executableTarget(
       name: "glta",
@@ -99,6 +101,7 @@ let package = Package(
     tests("LogitsMatching", ["Tensors"]),
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
     tests("GLTP", ["CLZ4"]),
+    tests("MeshTesting", ["GLTP"]),
     // The tool as people call it, in processes of its own.
     .testTarget(
       name: "ToolTests", dependencies: ["glta", "Tensors", "TestSupport"], path: "Tests/ToolTests",

@@ -59,6 +59,13 @@ extension BufferPool {
   ///
   /// - Throws: `.stringList` where there are more than 65,536, or one is empty or has more than 512 bytes.
   public func strings(_ id: TensorID, _ strings: some Collection<String>) throws(FrameError) -> StringList {
+    try self.strings(id, Array(strings))
+  }
+
+  /// A list of our strings. Walking an array allocates nothing, which walking just any collection does.
+  ///
+  /// - Throws: as for any collection.
+  public func strings(_ id: TensorID, _ strings: [String]) throws(FrameError) -> StringList {
     var byteCount = 0
     for string in strings {
       guard (1...CodecLimits.stringBytes).contains(string.utf8.count) else {

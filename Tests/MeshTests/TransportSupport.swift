@@ -29,6 +29,7 @@ final class Recorder<Event: Sendable>: Sendable {
 struct Timeout: Error {}
 
 /// Waits until `condition` holds; fails the test after `deadline`.
+@inline(never)
 func eventually(
   _ deadline: Duration = .seconds(10), _ what: @autoclosure () -> String = "condition",
   sourceLocation: SourceLocation = #_sourceLocation, _ condition: () async throws -> Bool

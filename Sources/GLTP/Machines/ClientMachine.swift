@@ -30,8 +30,8 @@ public struct ClientMachine<Payload: ChunkPayload>: Sendable {
     self.configuration = configuration
   }
 
-  /// Takes in what happened at `now`, and adds what is to be done to `actions`.
-  public mutating func handle(_ event: Event, at now: MonotonicTime, into actions: inout [Action]) {
+  /// Takes in what happened at `now`, and adds what is to be done to `actions`. Carry all of it out before the next event.
+  public mutating func handle(_ event: Event, now: MonotonicTime, into actions: inout [Action]) {
     switch event {
     case .added(let id, let name): add(id, name, now, &actions)
     case .removed(let id): remove(id, now, &actions)

@@ -34,6 +34,8 @@ public struct GatewayConfiguration: Sendable {
   public var maximumDone = 65_536
   /// Clients' STATUS that wait for workers' REPORTs.
   public var maximumStatuses = 64
+  /// Sessions in a report. Workers all stand there, clients only up to this number of sessions.
+  public var maximumReportedSessions = 512
 
   public var defaultBudget = MonotonicDuration.seconds(10)
   public var longestBudget = MonotonicDuration.seconds(600)

@@ -9,9 +9,12 @@ struct PendingStatus: Sendable {
 
 extension GatewayMachine {
   mutating func receiveStatus(_ header: MessageHeader, _ session: Int) {
-    if statuses.count >= configuration.maximumStatuses {
-      return answerStatus(session, header.requestID)
+    // One question at a time: an answer is long.
+    guard !statuses.contains(where: { $0.session == sessions[session].id }) else {
+      counters.duplicates += 1
+      return
     }
+    guard statuses.count < configuration.maximumStatuses else { return answerStatus(session, header.requestID) }
     askForReports()
     statuses.append(
       PendingStatus(
@@ -70,7 +73,15 @@ extension GatewayMachine {
     GatewayReport(
       bundle: currentBundle.flatMap { bundles[$0]?.hash }, isDraining: isDraining, counters: counters,
       inFlight: requestsByID.count, waiting: (0..<3).map { waitingRuns($0) }, stages: stages.map(\.times),
-      heldBytes: heldBytes, sessions: sessions.filter { $0.id > 0 }.map { report($0) })
+      heldBytes: heldBytes, sessions: reportedSessions())
+  }
+
+  /// All workers, and clients while there is room.
+  private func reportedSessions() -> [GatewayReport.Session] {
+    let workers = sessions.filter { $0.id > 0 && $0.role != .client }
+    let room = max(configuration.maximumReportedSessions - workers.count, 0)
+    let clients = sessions.lazy.filter { $0.id > 0 && $0.role == .client }.prefix(room)
+    return workers.map { report($0) } + clients.map { report($0) }
   }
 
   private func waitingRuns(_ pool: Int) -> Int {

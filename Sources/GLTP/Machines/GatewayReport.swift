@@ -41,7 +41,7 @@ public struct GatewayReport: Sendable {
   public var stages: [StageTimes]
   /// Bytes of chunks that are held.
   public var heldBytes: Int
-  /// In the order in which their slots came into use.
+  /// Workers, then clients as far as the configuration allows.
   public var sessions: [Session]
 }
 

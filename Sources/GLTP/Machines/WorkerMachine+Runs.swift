@@ -24,7 +24,8 @@ extension WorkerMachine {
 
   /// The run that a message is about, if it still counts.
   private func openRun(_ link: LinkID, _ header: MessageHeader) -> Int? {
-    runs.firstIndex { !$0.isEnded && $0.matches(link, header) }
+    for index in runs.indices where !runs[index].isEnded && runs[index].matches(link, header) { return index }
+    return nil
   }
 
   // MARK: Opening

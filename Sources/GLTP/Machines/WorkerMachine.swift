@@ -30,8 +30,8 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
     credits = WorkerCredits(slots: configuration.slots)
   }
 
-  /// Takes in what happened at `now`, and adds what is to be done to `actions`.
-  public mutating func handle(_ event: Event, at now: MonotonicTime, into actions: inout [Action]) {
+  /// Takes in what happened at `now`, and adds what is to be done to `actions`. Carry all of it out before the next event.
+  public mutating func handle(_ event: Event, now: MonotonicTime, into actions: inout [Action]) {
     switch event {
     case .added(let id, let name): add(id, name, now, &actions)
     case .removed(let id): remove(id, now, &actions)
@@ -57,7 +57,7 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
   public var nextTimer: MonotonicTime {
     var time = leaving.map { $0.isDone ? .distantFuture : $0.limit } ?? .distantFuture
     for link in links { time = min(time, link.nextTimer) }
-    for run in runs { time = min(time, run.nextTimer(stuckLimit: configuration.stuckLimit)) }
+    for index in runs.indices { time = min(time, runs[index].nextTimer(stuckLimit: configuration.stuckLimit)) }
     return time
   }
 
@@ -85,7 +85,20 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
 
   func linkIndex(_ id: LinkID) -> Int? { links.firstIndex { $0.id == id } }
 
-  func runIndex(_ id: RunID) -> Int? { runs.firstIndex { $0.id == id } }
+  // Runs are looked at where they lie: the closures of `Sequence` would copy them, to the heap where the machine is not
+  // specialised for its payload.
+
+  func runIndex(_ id: RunID) -> Int? {
+    for index in runs.indices where runs[index].id == id { return index }
+    return nil
+  }
+
+  /// Runs of lost sessions that computation has not let go of.
+  private var orphanCount: Int {
+    var count = 0
+    for index in runs.indices where !runs[index].holdsSlot { count += 1 }
+    return count
+  }
 
   private mutating func withRun(_ id: RunID, _ body: (inout WorkerRun<Payload>) -> Void) {
     if let index = runIndex(id) { body(&runs[index]) }
@@ -101,7 +114,7 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
 
   private mutating func settleCredit(_ now: MonotonicTime, _ actions: inout [Action]) {
     guard leaving == nil else { return }
-    credits.settle(orphans: runs.count { !$0.holdsSlot })
+    credits.settle(orphans: orphanCount)
     while let (link, total) = credits.nextAnnouncement() {
       guard let index = linkIndex(link) else { continue }
       send(link, links[index].header(.credit), .control(.credit(total: total)), now, &actions)

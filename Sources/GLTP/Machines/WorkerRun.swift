@@ -40,7 +40,9 @@ struct WorkerOutput<Payload: ChunkPayload>: Sendable {
   /// The next chunk that the window lets out.
   mutating func next() -> (payload: Payload, flags: MessageFlags, sequence: UInt32)? {
     guard sender.isOpen, !waiting.isEmpty else { return nil }
-    let chunk = waiting.removeFirst()
+    let chunk = waiting[0]
+    // Nearly always it is the only one; closing a gap in an array allocates.
+    if waiting.count == 1 { waiting.removeAll(keepingCapacity: true) } else { waiting.removeFirst() }
     return (chunk.payload, chunk.flags, sender.send(isFinal: chunk.flags.contains(.final)))
   }
 }

@@ -176,7 +176,7 @@ final class ClientCore: @unchecked Sendable {
     isHandling = true
     var next = 0
     while next < events.count {
-      machine.handle(events[next], at: .now, into: &actions)
+      machine.handle(events[next], now: .now, into: &actions)
       next += 1
       for index in 0..<actions.count { perform(actions[index]) }
       actions.removeAll(keepingCapacity: true)

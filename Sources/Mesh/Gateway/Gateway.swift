@@ -22,6 +22,8 @@ public final class Gateway: Sendable {
     /// Bytes of messages received and sent, without what the transport adds.
     public var bytesIn: UInt64
     public var bytesOut: UInt64
+    /// The memory that decoded and encoded messages take.
+    public var memory: BufferPool.Statistics
     /// The REPORT of gltp-1.md 5.6 in UTF-8.
     public var json: [UInt8]
 

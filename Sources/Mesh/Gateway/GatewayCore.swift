@@ -316,6 +316,6 @@ final class GatewayCore: @unchecked Sendable {
     let report = machine.report()
     return Gateway.Status(
       report: report, footprint: machine.footprint, bytesIn: meters.bytesIn, bytesOut: meters.bytesOut,
-      json: report.json(configuration, meters, at: now))
+      memory: loop.buffers.statistics, json: report.json(configuration, meters, at: now))
   }
 }

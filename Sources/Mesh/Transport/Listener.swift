@@ -119,7 +119,8 @@ package final class Listener: @unchecked Sendable {
     retryTimer = loop.makeTimer { [unowned self] in retryParked() }
     lookTimer = loop.makeTimer { [unowned self] in look() }
     if case .curve(_, let list) = security {
-      list.observe(self) { [unowned self] in cutRevoked(list) }
+      // The list keeps the closure, so the closure must not keep the list.
+      list.observe(self) { [unowned self, unowned list] in cutRevoked(list) }
     }
   }
 

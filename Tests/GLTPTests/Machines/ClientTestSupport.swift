@@ -12,7 +12,7 @@ struct ClientBench {
 
   mutating func happen(_ event: ClientEvent<NamedBulk>) -> [String] {
     var actions: [ClientAction<NamedBulk>] = []
-    machine.handle(event, at: now, into: &actions)
+    machine.handle(event, now: now, into: &actions)
     return actions.compactMap { describe($0) }
   }
 

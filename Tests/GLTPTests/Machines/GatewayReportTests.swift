@@ -57,8 +57,18 @@ import Testing
     h.send(MessageHeader(.status, requestID: GatewayHarness.id(1)), .status, from: client)
     #expect(h.reports.count == 1)
     let mesh = SmallMesh { $0.maximumStatuses = 3 }
-    for number in 1...10 { askStatus(mesh, UInt64(number)) }
-    #expect(mesh.h.reports.count == 7 && mesh.h.machine.footprint.pendingStatuses == 3)
+    for number in 1...10 {
+      if number > 5 { mesh.client = mesh.h.client() }
+      askStatus(mesh, UInt64(number))
+    }
+    // Of the first client one waits, two of the others, and the last three are answered from what is there.
+    #expect(mesh.h.reports.count == 3 && mesh.h.machine.footprint.pendingStatuses == 3)
+  }
+
+  @Test func aReportHasRoomForAllWorkersAndSomeClients() {
+    let mesh = SmallMesh { $0.maximumReportedSessions = 5 }
+    for _ in 0..<10 { _ = mesh.h.client() }
+    #expect(mesh.h.machine.report().sessions.map(\.role) == [.encoder, .aligner, .ranker, .client, .client])
   }
 
   @Test func theReportCountsWhatHappened() throws {

@@ -20,7 +20,7 @@ struct WorkerBench {
 
   mutating func happen(_ event: WorkerEvent<NamedBulk>) -> [String] {
     var actions: [WorkerAction<NamedBulk>] = []
-    machine.handle(event, at: now, into: &actions)
+    machine.handle(event, now: now, into: &actions)
     return actions.compactMap { describe($0) }
   }
 

@@ -1,6 +1,7 @@
 import Logging
 import Mesh
 import ServiceLifecycle
+import StageServices
 
 /// Runs a gateway process from its settings to its last request.
 public enum GatewayService {

@@ -1,5 +1,4 @@
 public import ArgumentParser
-public import Mesh
 
 /// Options that every service has. What a flag leaves open comes from the environment (`--slots` is GLTA_SLOTS), then
 /// from the file of --config (`"slots"`), then from the default.

@@ -1,6 +1,7 @@
 import Foundation
 import Logging
 import ServiceLifecycle
+import UnixSignals
 
 /// The life of a service process: SIGTERM and SIGINT drain it, and it does not outlive its supervisor.
 enum ServiceRunner {

@@ -6,7 +6,7 @@ import StageServices
 import SystemPackage
 
 /// What flags, environment and file say together.
-struct Settings: Sendable {
+struct Settings {
   private let options: ServiceOptions
   private let reader: ConfigReader
 

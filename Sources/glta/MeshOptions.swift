@@ -23,12 +23,18 @@ struct MeshOptions: ParsableArguments {
   }
 
   /// A client that has not connected yet.
-  func client(name: String, attempts: Int = 3) throws -> MeshClient {
+  func client(name: String) throws -> MeshClient {
+    try MeshClient(to: endpoints(), keys: keys, insecure: insecure, name: name)
+  }
+}
+
+extension MeshClient {
+  /// A client with the keys of a folder, where there is one.
+  convenience init(to gateways: [Endpoint], keys: String?, insecure: Bool = false, name: String) throws {
     let security: LinkSecurity =
       if let keys { try KeyFolder(path: keys).linkSecurity(of: .client) } else { insecure ? .insecure : .open }
     var configuration = MeshClient.Configuration()
     configuration.name = name
-    configuration.attempts = attempts
-    return MeshClient(gateways: try endpoints(), security: security, configuration: configuration)
+    self.init(gateways: gateways, security: security, configuration: configuration)
   }
 }

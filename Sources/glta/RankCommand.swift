@@ -68,7 +68,7 @@ struct RankCommand: AsyncParsableCommand {
         guard update.isFinal || stream else { continue }
         try show(update, after: ContinuousClock.now - started)
       }
-    } catch {
+    } catch let error as MeshError {
       guard let best = error.failure?.best else { throw error }
       // The best so far, marked, before the bad news.
       let update = RankingUpdate(ranking: best, isProvisional: error.failure?.isProvisional ?? false, isFinal: false)
@@ -81,7 +81,7 @@ struct RankCommand: AsyncParsableCommand {
   private var query: RankingQuery {
     var query = user.map { RankingQuery(user: $0, count: top) } ?? RankingQuery(items: items?.ids ?? [], count: top)
     query.mode = RankingMode(mode)
-    if let candidates { query.candidates = .list(candidates.ids) }
+    if let candidates { query.candidates = .items(candidates.ids) }
     query.exclude = exclude?.ids ?? []
     query.allow = allow?.ids
     return query

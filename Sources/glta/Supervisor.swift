@@ -87,6 +87,13 @@ final class Supervisor: Sendable {
     for process in processes where process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
   }
 
+  /// Waits until it was asked to let all processes go, and they have gone.
+  func waitUntilEmpty() async {
+    while leaving.withLock({ $0.count }) < 2 || running.withLock({ $0.contains { $0.process?.isRunning == true } }) {
+      try? await Task.sleep(for: .milliseconds(50))
+    }
+  }
+
   /// Kills everything at once.
   func kill() {
     leaving.withLock { $0 = [.gateway, .worker] }

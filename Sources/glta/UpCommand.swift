@@ -1,4 +1,5 @@
 import ArgumentParser
+import Bundles
 import Foundation
 import Mesh
 import StageServices
@@ -55,15 +56,25 @@ struct UpCommand: AsyncParsableCommand {
     try supervisor.start(.gateway)
     try supervisor.start(.worker)
     let ready = Task { await announceReadiness(served, since: started) }
-    for await _ in signals { break }
-    ready.cancel()
-    Terminal.note("draining; Ctrl-C again to stop at once")
-    let force = Task {
-      for await _ in signals { supervisor.kill() }
+    // The sequence has one iterator: the first signal drains, the second ends everything.
+    let watch = Task {
+      var drain: Task<Void, Never>?
+      for await _ in signals {
+        if drain != nil {
+          supervisor.kill()
+        } else {
+          ready.cancel()
+          Terminal.note("draining; Ctrl-C again to stop at once")
+          drain = Task {
+            await supervisor.drain(.worker, within: .seconds(35))
+            await supervisor.drain(.gateway, within: .seconds(35))
+          }
+        }
+      }
+      await drain?.value
     }
-    await supervisor.drain(.worker, within: .seconds(35))
-    await supervisor.drain(.gateway, within: .seconds(35))
-    force.cancel()
+    await supervisor.waitUntilEmpty()
+    watch.cancel()
   }
 
   private func clientPort(_ gateway: Int) -> Int { port + 10 * gateway }
@@ -103,10 +114,8 @@ struct UpCommand: AsyncParsableCommand {
 
   /// Says when the first ranking can be asked for.
   private func announceReadiness(_ served: ServedBundle, since started: ContinuousClock.Instant) async {
-    var options = MeshOptions()
-    options.gateways = (0..<gateways).map { "tcp://127.0.0.1:\(clientPort($0))" }
-    options.keys = keys
-    guard let client = try? options.client(name: "glta up"), let endpoints = try? options.endpoints() else { return }
+    let endpoints = (0..<gateways).map { Endpoint(tcp: "127.0.0.1", port: clientPort($0)) }
+    guard let client = try? MeshClient(to: endpoints, keys: keys, name: "glta up") else { return }
     defer { Task { await client.close() } }
     var waiting = endpoints
     while !Task.isCancelled, let endpoint = waiting.first {
@@ -125,6 +134,6 @@ struct UpCommand: AsyncParsableCommand {
       String(format: "ready after %.1f s: %d gateways, %d encoders, %d aligners, %d rankers, bundle %@", seconds, gateways,
         encoders, aligners, rankers, String("\(served.hash)".prefix(16))))
     let user = served.bundle.userIDs.first ?? "ID"
-    Terminal.note("next: glta rank --gateway \(options.gateways[0]) --user \(user) --top 10 --stream")
+    Terminal.note("next: glta rank --gateway \(endpoints[0]) --user \(user) --top 10 --stream")
   }
 }

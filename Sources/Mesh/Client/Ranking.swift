@@ -38,6 +38,13 @@ public struct RankingUpdate: Sendable, Equatable {
   public var isProvisional: Bool
   /// Whether it is the last word. Exactly the last element of a sequence that ends without an error is final.
   public var isFinal: Bool
+
+  /// A ranking and how far it has come.
+  public init(ranking: Ranking, isProvisional: Bool, isFinal: Bool) {
+    self.ranking = ranking
+    self.isProvisional = isProvisional
+    self.isFinal = isFinal
+  }
 }
 
 /// How far a request came that has no final ranking.

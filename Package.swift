@@ -162,7 +162,11 @@ let package = Package(
       ]),
     // The tool as people call it, in processes of its own.
     .testTarget(
-      name: "ToolTests", dependencies: ["glta", "Tensors", "TestSupport"], path: "Tests/ToolTests",
+      name: "Scenarios",
+      dependencies: [
+        "glta", "glta-gateway", "glta-graph-encoder", "glta-token-aligner", "glta-logits-ranker", "Tensors",
+        "TestSupport",
+      ], path: "Tests/Scenarios",
       swiftSettings: settings),
   ]
 )

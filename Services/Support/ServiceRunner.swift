@@ -11,7 +11,9 @@ enum ServiceRunner {
   static func run(_ service: any Service, logger: Logger, drainLimit: Duration) async throws {
     var configuration = ServiceGroupConfiguration(
       services: [
-        .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup)
+        .init(
+          service: service, successTerminationBehavior: .gracefullyShutdownGroup,
+          failureTerminationBehavior: .cancelGroup)
       ],
       gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     // A little more than the drain itself takes: what hangs then is cancelled.

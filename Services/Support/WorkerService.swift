@@ -85,7 +85,9 @@ enum OffPool {
   static func run<Value: Sendable>(_ body: @escaping @Sendable () throws(GLTAError) -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
       let thread = Thread {
-        do throws(GLTAError) { continuation.resume(returning: try body()) } catch { continuation.resume(throwing: error) }
+        do throws(GLTAError) { continuation.resume(returning: try body()) } catch {
+          continuation.resume(throwing: error)
+        }
       }
       thread.stackSize = 8 << 20
       thread.start()

@@ -47,7 +47,9 @@ struct BenchCommand: AsyncParsableCommand {
     if let concurrency, !(1...4_096).contains(concurrency) {
       throw ValidationError("--concurrency is \(concurrency), expected 1 to 4096")
     }
-    guard duration > 0, duration <= 86_400 else { throw ValidationError("--duration is \(duration), expected 0 to 86400") }
+    guard duration > 0, duration <= 86_400 else {
+      throw ValidationError("--duration is \(duration), expected 0 to 86400")
+    }
     guard requests.map({ $0 > 0 }) ?? true else { throw ValidationError("--requests must be at least 1") }
   }
 

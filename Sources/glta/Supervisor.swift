@@ -54,7 +54,9 @@ final class Supervisor: Sendable {
     process.standardInput = FileHandle.nullDevice
     process.terminationHandler = { [weak self] process in self?.ended(index, process) }
     try process.run()
-    running.withLock { $0[index].process = process; $0[index].startedAt = .now }
+    running.withLock {
+      $0[index].process = process; $0[index].startedAt = .now
+    }
   }
 
   private func ended(_ index: Int, _ process: Process) {
@@ -62,7 +64,9 @@ final class Supervisor: Sendable {
     guard !leaving.withLock({ $0.contains(child.kind) }) else { return }
     let delay = running.withLock { running in
       running[index].process = nil
-      if running[index].startedAt.duration(to: .now) > Supervisor.settled { running[index].delay = Supervisor.shortestDelay }
+      if running[index].startedAt.duration(to: .now) > Supervisor.settled {
+        running[index].delay = Supervisor.shortestDelay
+      }
       defer { running[index].delay = min(Supervisor.longestDelay, running[index].delay * 2) }
       return running[index].delay
     }

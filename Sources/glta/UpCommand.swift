@@ -20,25 +20,31 @@ struct UpCommand: AsyncParsableCommand {
 
   @Option(help: ArgumentHelp("The trained bundle to serve.", valueName: "dir"))
   var bundle: String
-  @Option(help: ArgumentHelp("The language model's directory, where it is not the one that training recorded.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp(
+      "The language model's directory, where it is not the one that training recorded.", valueName: "dir"))
   var languageModel: String?
   @Option(help: ArgumentHelp("Graph encoders.", valueName: "n"))
   var encoders = 1
   @Option(help: ArgumentHelp("Token aligners.", valueName: "n"))
   var aligners = 1
-  @Option(help: ArgumentHelp("Logits rankers, which do nearly all of the work; each computes on one thread.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("Logits rankers, which do nearly all of the work; each computes on one thread.", valueName: "n"))
   var rankers = 1
   @Option(help: ArgumentHelp("Gateways.", valueName: "n"))
   var gateways = 1
   @Option(help: ArgumentHelp("The first gateway's port for clients.", valueName: "port"))
   var port = 5570
-  @Option(help: ArgumentHelp("A folder of CURVE keys; `glta keys new` makes one. Turns CURVE on, for loopback too.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp(
+      "A folder of CURVE keys; `glta keys new` makes one. Turns CURVE on, for loopback too.", valueName: "dir"))
   var keys: String?
   @Option(help: ArgumentHelp("What the processes log: debug, info, notice, warning or error.", valueName: "level"))
   var logLevel = "notice"
 
   func validate() throws {
-    for (name, count) in [("encoders", encoders), ("aligners", aligners), ("rankers", rankers), ("gateways", gateways)] {
+    for (name, count) in [("encoders", encoders), ("aligners", aligners), ("rankers", rankers), ("gateways", gateways)]
+    {
       guard (1...64).contains(count) else { throw ValidationError("--\(name) is \(count), expected 1 to 64") }
     }
     guard port >= 1, port + 10 * gateways <= 65_535 else {
@@ -131,7 +137,8 @@ struct UpCommand: AsyncParsableCommand {
     guard !Task.isCancelled else { return }
     let seconds = Double((ContinuousClock.now - started) / .milliseconds(1)) / 1_000
     Terminal.note(
-      String(format: "ready after %.1f s: %d gateways, %d encoders, %d aligners, %d rankers, bundle %@", seconds, gateways,
+      String(
+        format: "ready after %.1f s: %d gateways, %d encoders, %d aligners, %d rankers, bundle %@", seconds, gateways,
         encoders, aligners, rankers, String("\(served.hash)".prefix(16))))
     let user = served.bundle.userIDs.first ?? "ID"
     Terminal.note("next: glta rank --gateway \(endpoints[0]) --user \(user) --top 10 --stream")

@@ -144,7 +144,7 @@ let package = Package(
       swiftSettings: settings),
 
     .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport", swiftSettings: settings),
-    tests("Tensors", []),
+    tests("Tensors", ["CProcessor"]),
     tests("Interactions", []),
     tests("LanguageModels", []),
     tests("RankingEvaluation", ["Interactions"]),

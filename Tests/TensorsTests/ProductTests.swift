@@ -1,3 +1,4 @@
+import CProcessor
 import Tensors
 import TestSupport
 import Testing
@@ -85,6 +86,23 @@ struct ProductTests {
       check(.zero) { _, _ in 0 }
       check(.bias(bias.base)) { bias[0, $1] }
       check(.rows(added.base, stride: columns)) { added[$0, $1] }
+    }
+  }
+
+  /// The tile of processors without AVX-512, on any processor.
+  @Test(arguments: 1...6) func aPortableTileSumsInOrder(rows: Int) {
+    let (a, b, c) = (randomMatrix(rows, 33), randomMatrix(33, 16, seed: 2), randomMatrix(rows, 20, seed: 3))
+    let start = c.copy()
+    var tile = glta_tile(
+      depth: 33, a: a.base, row_stride: 33, column_stride: 1, b: b.base, start: start.base, start_stride: 20, c: c.base,
+      stride: 20, next: b.base, next_step: 2)
+    glta_multiply_tile(Int32(rows), &tile)
+    for row in 0..<rows {
+      for column in 0..<20 {
+        var sum = start[row, column]
+        if column < 16 { for k in 0..<33 { sum = sum.addingProduct(a[row, k], b[k, column]) } }
+        #expect(c[row, column] == sum)
+      }
     }
   }
 

@@ -64,6 +64,9 @@ public struct PackedMatrix: Sendable {
           store8(target + 8, load8(first + k * rowStride + 8))
           target += width
         }
+      } else if rowStride == 1 && used == width {
+        packTransposed(depth: depth, source: first, stride: columnStride, into: target)
+        target += depth * width
       } else {
         // Reading along the source's contiguous direction matters more than writing in order.
         for j in 0..<used {
@@ -73,6 +76,31 @@ public struct PackedMatrix: Sendable {
         for j in used..<width { for k in 0..<depth { target[k * width + j] = 0 } }
         target += depth * width
       }
+    }
+  }
+
+  /// A whole panel of the transpose of rows that lie `stride` floats apart: the keys of a head, above all.
+  private static func packTransposed(
+    depth: Int, source: UnsafePointer<Float>, stride: Int, into panel: UnsafeMutablePointer<Float>
+  ) {
+    let width = panelColumns
+    let whole = depth / 4 * 4
+    for j in Swift.stride(from: 0, to: width, by: 4) {
+      let (row0, row1) = (source + j * stride, source + (j + 1) * stride)
+      let (row2, row3) = (source + (j + 2) * stride, source + (j + 3) * stride)
+      for k in Swift.stride(from: 0, to: whole, by: 4) {
+        // Four by four: what is even and odd among the columns of two rows, and of the four rows once more.
+        let upper = SIMD8(lowHalf: load4(row0 + k), highHalf: load4(row1 + k))
+        let lower = SIMD8(lowHalf: load4(row2 + k), highHalf: load4(row3 + k))
+        let even = SIMD8(lowHalf: upper.evenHalf, highHalf: lower.evenHalf)
+        let odd = SIMD8(lowHalf: upper.oddHalf, highHalf: lower.oddHalf)
+        let target = panel + k * width + j
+        store4(target, even.evenHalf)
+        store4(target + width, odd.evenHalf)
+        store4(target + 2 * width, even.oddHalf)
+        store4(target + 3 * width, odd.oddHalf)
+      }
+      for k in whole..<depth { store4(panel + k * width + j, SIMD4(row0[k], row1[k], row2[k], row3[k])) }
     }
   }
 }

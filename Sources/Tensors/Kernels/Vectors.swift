@@ -17,6 +17,16 @@ func store8(_ pointer: UnsafeMutablePointer<Float>, _ vector: SIMD8<Float>) {
   UnsafeMutableRawPointer(pointer).storeBytes(of: vector, as: SIMD8<Float>.self)
 }
 
+@inline(__always)
+func load4(_ pointer: UnsafePointer<Float>) -> SIMD4<Float> {
+  UnsafeRawPointer(pointer).loadUnaligned(as: SIMD4<Float>.self)
+}
+
+@inline(__always)
+func store4(_ pointer: UnsafeMutablePointer<Float>, _ vector: SIMD4<Float>) {
+  UnsafeMutableRawPointer(pointer).storeBytes(of: vector, as: SIMD4<Float>.self)
+}
+
 /// The first `lanes` floats, zeros after them: the end of a row that is no multiple of eight.
 @inlinable @inline(__always)
 func load8(_ pointer: UnsafePointer<Float>, _ lanes: Int) -> SIMD8<Float> {

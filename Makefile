@@ -14,7 +14,7 @@ ARCH ?= native
 SWIFT_FLAGS = -Xswiftc -Xcc -Xswiftc -march=$(ARCH)
 endif
 
-.PHONY: help setup build demo test smoke bench format lint clean
+.PHONY: help setup build demo test smoke soak bench format lint clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ help: ## Show this list
 setup: ## Install the system packages that are missing
 	@deploy/bootstrap
 
-build: setup ## Build the tool: .build/release/glta
+build: setup ## Build the tool and the services: .build/release/glta, glta-gateway, ...
 	swift build -c release $(SWIFT_FLAGS)
 
 demo: build ## Fetch a model and data, train, evaluate and recommend (about ten minutes)
@@ -32,16 +32,19 @@ test: setup ## Run all tests
 	swift test -c release $(SWIFT_FLAGS)
 
 smoke: setup ## Run the quick tests only (under two minutes once built)
-	swift test -c release $(SWIFT_FLAGS) --skip 'SlowTests'
+	swift test -c release $(SWIFT_FLAGS) --skip 'SlowTests|MeshScenarios'
+
+soak: setup ## Run ten million damaged messages through the decoder
+	GLTA_FUZZ_MESSAGES=10000000 swift test -c release $(SWIFT_FLAGS) --filter MutationTests
 
 bench: build ## Measure against peers; needs PyTorch for its column
 	python3 Tests/Peers/language_model.py
 
 format: ## Format all Swift sources
-	swift format --in-place --recursive Sources Tests Package.swift
+	swift format --in-place --recursive Sources Services Tests Package.swift
 
 lint: ## Check the format of all Swift sources
-	swift format lint --strict --recursive Sources Tests Package.swift
+	swift format lint --strict --recursive Sources Services Tests Package.swift
 
 clean: ## Remove what was built; .demo stays
 	rm -rf .build

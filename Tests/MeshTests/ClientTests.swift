@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Clients against gateways that are driven by hand.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .alone, .timeLimit(.minutes(2)))
 struct ClientTests {
   private static let query = RankingQuery(user: "u1", count: 2)
 

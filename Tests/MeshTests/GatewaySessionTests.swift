@@ -1,4 +1,5 @@
 import GLTP
+import Glibc
 import Logging
 import Mesh
 import Testing
@@ -95,6 +96,33 @@ extension GatewayTests {
         #expect(failure == .refused(400))
         let keyless = try await HandPeer(endpoint, fixture.loop)
         try await keyless.next("a refusal") { if case .handshakeFailed = $0 { true } else { nil } }
+      }
+    }
+
+    @Test("An allow-list in a file lets in whom it names, as soon as it names them")
+    func allowListFile() async throws {
+      let path = "/tmp/glta-allow-list-\(UInt64.random(in: 0 ... .max))"
+      defer { unlink(path) }
+      let keys = try KeyPair.generate()
+      let client = try KeyPair.generate()
+      func write(_ text: String) throws {
+        let file = try #require(fopen(path + ".new", "w"))
+        fputs(text, file)
+        fclose(file)
+        try #require(rename(path + ".new", path) == 0)
+      }
+      try write("# nobody yet\n")
+      try await withGateway({ $0.security = .curve(keys, allowing: .file(path)) }) { fixture in
+        let peer = try await HandPeer(
+          #require(fixture.gateway.clientEndpoint), fixture.loop, security: .curve(client, server: keys.publicKey))
+        try await peer.next("a refusal") { if case .handshakeFailed(.refused(400)) = $0 { true } else { nil } }
+        try write("\(client.publicKey) client laptop\n")
+        try await peer.connected()
+        try await peer.greet(Hello(role: .client))
+        try write("# nobody any more\n")
+        try await peer.disconnected()
+        try await eventually { try await fixture.status().footprint.sessions == 0 }
+        #expect(fixture.log.lines.all.contains { $0.text == "allow-list is read again" })
       }
     }
 

@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// All tests of the gateway, one at a time: some measure the memory of the process.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .alone, .timeLimit(.minutes(3)))
 struct GatewayTests {}
 
 /// A message as a peer of the gateway received it.

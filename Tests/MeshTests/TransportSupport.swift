@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 
 /// All tests of the transport, one at a time: some count the descriptors and the memory of the process.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .alone, .timeLimit(.minutes(2)))
 struct TransportTests {}
 
 /// What happened on a loop, in order, to be read by the test's own thread.

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Workers against a gateway that is driven by hand.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .alone, .timeLimit(.minutes(2)))
 struct WorkerTests {
   // MARK: Sessions
 

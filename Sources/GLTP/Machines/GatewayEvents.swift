@@ -72,7 +72,7 @@ public enum GatewayNote: Sendable {
   /// A damaged chunk was this session's doing.
   case blamed(session: UInt64, RequestID)
   case currentBundle(BundleHash)
-  /// A run ended, well or not. `duration` is from its REQUEST to its END.
+  /// A run ended, well or not. The duration is from its REQUEST to its END; the timing's `queue` has the wait for a worker.
   case runEnded(RequestID, Stage, attempt: UInt16, session: UInt64, Status, MonotonicDuration, RunTiming?, MessageFlags)
   /// A run is replaced, or with `isRestart` the whole request is done again.
   case retried(RequestID, Stage, cause: Status?, isRestart: Bool)

@@ -76,11 +76,17 @@ extension GatewayMachine {
       let new = old == 0 ? elapsed.microseconds : old - old / 8 + elapsed.microseconds / 8
       stages[pool].meanRun = MonotonicDuration(microseconds: new)
     }
-    guard var timing = end[timing: stage] else { return }
-    timing.attempt = runs[run].attempt
-    timing.queue = UInt32(clamping: UInt64(timing.queue) + UInt64(runs[run].wait.microseconds32))
+    guard let timing = end[timing: stage].map({ completed($0, run) }) else { return }
     requests[request].timings[timing: stage] = timing
     if !requests[request].flags.contains(.canary) { stages[pool].times.add(timing, elapsed) }
+  }
+
+  /// A worker's timing with what only the gateway knows: the run's number, and how long it waited for a worker.
+  private func completed(_ timing: RunTiming, _ run: Int) -> RunTiming {
+    var timing = timing
+    timing.attempt = runs[run].attempt
+    timing.queue = UInt32(clamping: UInt64(timing.queue) + UInt64(runs[run].wait.microseconds32))
+    return timing
   }
 
   private mutating func noteRunEnded(_ run: Int, _ status: Status, _ timing: RunTiming?, _ session: Int) {
@@ -89,7 +95,7 @@ extension GatewayMachine {
       .note(
         .runEnded(
           requests[request].id, Self.stage(run), attempt: runs[run].attempt, session: sessions[session].id, status,
-          now.since(runs[run].since), timing, requests[request].flags)))
+          now.since(runs[run].since), timing.map { completed($0, run) }, requests[request].flags)))
   }
 }
 

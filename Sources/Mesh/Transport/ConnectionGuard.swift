@@ -17,6 +17,9 @@
 final class ConnectionGuard {
   private var connections: [Int32: Connection] = [:]
   private let limits: EdgeLimits
+  /// What a look finds, kept so that looking allocates nothing.
+  private var cuts: [(Connection, Offence)] = []
+  private var pending: [(connection: Connection, bytes: Int)] = []
 
   /// How often connections are looked at while there are few. Many are looked at less often, so that looking (about a
   /// microsecond each) takes at most a fiftieth of the thread.
@@ -48,8 +51,8 @@ final class ConnectionGuard {
   ///
   /// - Parameter isDrained: whether every message that libzmq has completed has been received.
   func look(at now: MonotonicInstant, isDrained: Bool) -> [(Connection, Offence)] {
-    var cuts: [(Connection, Offence)] = []
-    var pending: [(connection: Connection, bytes: Int)] = []
+    cuts.removeAll(keepingCapacity: true)
+    defer { pending.removeAll(keepingCapacity: true) }
     var total = 0
     for connection in connections.values where connection.cut == nil {
       guard let received = connection.received else { continue }

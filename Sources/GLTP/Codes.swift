@@ -120,8 +120,11 @@ public enum Role: UInt8, Sendable, Hashable, CaseIterable {
 
 /// How answers are read from the language model; the names are those of `PredictionMode`.
 public enum RankingMode: UInt8, Sendable, Hashable, CaseIterable {
+  /// The t-th pick is the best item of slot t not yet picked; beyond the slots, by the mean over slots.
   case slots = 1
+  /// The best items of the first slot.
   case first = 2
+  /// One pick at a time, the picked item's token fed back.
   case autoregressive = 3
 }
 

@@ -15,25 +15,39 @@ public struct Message: Sendable, Equatable {
 
 /// What a message says; see gltp-1.md 5. Cases without a value say all in their header.
 public enum MessageBody: Sendable, Equatable {
+  /// What a peer is and speaks (gltp-1.md 5.2).
   case hello(Hello)
+  /// The session is open (gltp-1.md 5.2).
   case welcome(Welcome)
+  /// The session is refused; the header's status says why.
   case reject(Reject)
+  /// Asks for a PONG with the header's sequence.
   case ping
+  /// Answers the PING of the header's sequence.
   case pong
   /// REQUESTs that the gateway may have sent in this session, all in all.
   case credit(total: UInt64)
+  /// No new requests please (gltp-1.md 6.8).
   case drain(detail: WireText?)
+  /// The session is over; the header's status says why.
   case bye(detail: WireText?)
   /// A REQUEST of stages none and encoder.
   case rank(RankRequest)
   /// A REQUEST of stages aligner and ranker: opens a run whose input follows.
   case run(RunRequest)
+  /// A chunk for the run of the header's stage.
   case input(StreamChunk)
+  /// A chunk made by the run of the header's stage; on the client edge a snapshot.
   case partial(StreamChunk)
+  /// The last message of a run or request; the header's status says how it ended.
   case end(RunEnd)
+  /// Stop the run or request of the header.
   case cancel
+  /// The header's sequence is the number of chunks received.
   case ack
+  /// Asks for a REPORT of the same request id.
   case status
+  /// Answers a STATUS (gltp-1.md 5.6).
   case report(StatusReport)
 
   /// The kind of message that carries this body.
@@ -61,9 +75,13 @@ public enum MessageBody: Sendable, Equatable {
 
 /// One chunk of a stream. Which one a message carries follows from its stage and stream (gltp-1.md 5.4).
 public enum StreamChunk: Sendable, Equatable {
+  /// From encoders, for aligners: the whole instruction stream of that hop.
   case instruction(InstructionInput)
+  /// From encoders, for rankers.
   case candidates(CandidateChunk)
+  /// From aligners, for rankers: the whole instruction stream of that hop.
   case prompt(Prompt)
+  /// From rankers, for clients: a snapshot.
   case ranking(RankingSnapshot)
 }
 

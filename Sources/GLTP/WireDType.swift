@@ -1,17 +1,30 @@
 /// Element types on the wire (gltp-1.md 4.1), with the names of safetensors. Codes are never reused.
 public enum WireDType: UInt8, Sendable, Hashable, CaseIterable {
+  /// 4 bytes, IEEE 754 binary32.
   case f32 = 1
+  /// 2 bytes, IEEE 754 binary16.
   case f16 = 2
+  /// 2 bytes, the upper half of a binary32.
   case bf16 = 3
+  /// 1 byte, two's complement.
   case i8 = 4
+  /// 1 byte, unsigned; also for string lists and reports.
   case u8 = 5
+  /// 4 bytes, two's complement; ids and positions.
   case i32 = 6
+  /// 4 bytes, unsigned.
   case u32 = 7
+  /// 8 bytes, two's complement.
   case i64 = 8
+  /// 8 bytes, unsigned.
   case u64 = 9
+  /// 8 bytes, IEEE 754 binary64.
   case f64 = 10
+  /// 1 byte: 0 is false, all else true.
   case bool = 11
+  /// 2 bytes, two's complement.
   case i16 = 12
+  /// 2 bytes, unsigned.
   case u16 = 13
 
   /// Bytes of one element.

@@ -54,6 +54,7 @@ public struct WireTensor: @unchecked Sendable {
     case automatic
     /// In an LZ4 frame of stored blocks: no search, no copy.
     case stored
+    /// One LZ4 frame of the bytes as they are.
     case lz4
     /// Only for elements of more than one byte.
     case shuffledLZ4

@@ -33,6 +33,7 @@ public enum LinkFailure: Sendable, Hashable, CustomStringConvertible {
 
 /// What became of a session: for logs and metrics.
 public enum SessionNotice: Sendable, Hashable {
+  /// WELCOME has come. `peer` is the gateway's name, for logs.
   case opened(sessionID: UInt64, peer: String)
   /// The session, or the attempt at one, failed.
   case failed(LinkFailure)

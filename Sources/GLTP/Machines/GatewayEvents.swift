@@ -2,6 +2,7 @@
 public struct PeerID: Sendable, Hashable, CustomStringConvertible {
   /// The ROUTER socket that a connection came in by; it decides which roles are allowed (gltp-1.md 2.1, 6.2).
   public enum Listener: UInt8, Sendable, Hashable {
+    /// The socket for clients, and the one for workers.
     case clients, workers
   }
   /// The socket that the connection came in by.

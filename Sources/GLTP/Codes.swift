@@ -154,7 +154,7 @@ public struct Status: RawRepresentable, Sendable, Hashable, CustomStringConverti
   public static let overloaded = Status(rawValue: 3)
   /// END: a stage has had no worker for 5 s, or the gateway has no current bundle (gltp-1.md 7.1).
   public static let noWorker = Status(rawValue: 4)
-  /// END: the request contradicts itself, or takes another's id.
+  /// END: an argument, the stage or the id of the request is wrong; sending it again does not help.
   public static let badRequest = Status(rawValue: 5)
   /// END: the peer does not offer what the request asks for.
   public static let unsupported = Status(rawValue: 6)

@@ -7,6 +7,7 @@ public final class PooledBuffer: @unchecked Sendable {
   /// The alignment of `base`, in bytes.
   public static let alignment = 64
 
+  /// The first of `byteCount` bytes, at a multiple of `alignment`. Valid as long as this object lives.
   public let base: UnsafeMutableRawPointer
   /// Usable bytes.
   public let byteCount: Int
@@ -77,6 +78,7 @@ public final class BufferPool: Sendable {
     state = Mutex(State(classes: ContiguousArray(repeating: SizeClass(), count: 24)))
   }
 
+  /// A snapshot of the counts, taken under the pool's lock.
   public var statistics: Statistics { state.withLock { $0.statistics } }
 
   /// Bytes of buffers that somebody holds now. Looks at every buffer: for tests and reports.

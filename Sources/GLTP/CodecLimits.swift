@@ -26,6 +26,7 @@ public struct CodecLimits: Sendable, Hashable {
   /// Whether payloads without LZ4 frame are taken: from peers in the same process only.
   public var acceptsRawPayloads: Bool
 
+  /// Limits in raw bytes; payloads without LZ4 frame are refused unless told otherwise (`codecRefused`).
   public init(tensorBytes: Int, messageBytes: Int, acceptsRawPayloads: Bool = false) {
     self.tensorBytes = tensorBytes
     self.messageBytes = messageBytes

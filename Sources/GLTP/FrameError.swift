@@ -34,6 +34,7 @@ public struct FrameError: Error, Sendable, Hashable, CustomStringConvertible {
     case overloaded
   }
 
+  /// The first rule that the message breaks, in the order of gltp-1.md 8.2.
   public let rule: Rule
   /// The offending value where there is one: a size, a code, an id.
   public let found: UInt64
@@ -50,6 +51,7 @@ public struct FrameError: Error, Sendable, Hashable, CustomStringConvertible {
     self.init(rule, found: UInt64(clamping: found), expected: UInt64(clamping: expected))
   }
 
+  /// What the rule's breach costs. Damage on the way fails the request, lack of memory is ours, all else is structural.
   public var consequence: Consequence {
     switch rule {
     case .headChecksum, .tableChecksum, .payloadChecksum, .lz4Block, .lz4Output, .lz4Truncated, .lz4Trailing:
@@ -59,6 +61,7 @@ public struct FrameError: Error, Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// One line for logs: the rule's name in the golden vectors, and the two numbers.
   public var description: String {
     "GLTP rule \(rule.rawValue) is broken: found \(found)" + (expected == 0 ? "" : ", expected \(expected)")
   }

@@ -1,7 +1,10 @@
 /// A version of the protocol.
 public struct ProtocolVersion: Sendable, Hashable, Comparable, CustomStringConvertible {
+  /// 1 in all of GLTP/1. Another major has another magic (gltp-1.md 11).
   public var major: UInt8
+  /// Higher minors only add to lower ones (gltp-1.md 11).
   public var minor: UInt8
+  /// A version, whether or not this library speaks it.
   public init(major: UInt8, minor: UInt8) {
     self.major = major
     self.minor = minor
@@ -10,14 +13,19 @@ public struct ProtocolVersion: Sendable, Hashable, Comparable, CustomStringConve
   /// The version that this library speaks.
   public static let current = ProtocolVersion(major: 1, minor: 0)
 
+  /// By major, then by minor.
   public static func < (a: ProtocolVersion, b: ProtocolVersion) -> Bool { (a.major, a.minor) < (b.major, b.minor) }
+  /// As in "1.0".
   public var description: String { "\(major).\(minor)" }
 }
 
 /// The versions that a peer speaks.
 public struct VersionRange: Sendable, Hashable, CustomStringConvertible {
+  /// The lowest version spoken, included.
   public var lowest: ProtocolVersion
+  /// The highest version spoken, included.
   public var highest: ProtocolVersion
+  /// A range with both ends included. One whose ends are swapped has nothing in common with any.
   public init(lowest: ProtocolVersion, highest: ProtocolVersion) {
     self.lowest = lowest
     self.highest = highest
@@ -32,6 +40,7 @@ public struct VersionRange: Sendable, Hashable, CustomStringConvertible {
     return candidate >= lowest && candidate >= other.lowest ? candidate : nil
   }
 
+  /// As in "1.0", or "1.0 to 1.2".
   public var description: String { lowest == highest ? "\(lowest)" : "\(lowest) to \(highest)" }
 }
 
@@ -42,6 +51,7 @@ public struct RequestID: Sendable, Hashable, CustomStringConvertible {
   /// Bytes 8 to 15 as they travel, read big-endian.
   public var low: UInt64
 
+  /// From the 16 bytes of a header, each half read big-endian.
   public init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
@@ -72,8 +82,11 @@ public struct RequestID: Sendable, Hashable, CustomStringConvertible {
 
 /// 16 random bytes that are new at every start of a process.
 public struct BootID: Sendable, Hashable {
+  /// Bytes 0 to 7 of the TLV boot_id, read big-endian.
   public var high: UInt64
+  /// Bytes 8 to 15 of the TLV boot_id, read big-endian.
   public var low: UInt64
+  /// From two words, drawn at random when the process starts.
   public init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
@@ -84,6 +97,7 @@ public struct BootID: Sendable, Hashable {
 public struct BundleHash: Sendable, Hashable, CustomStringConvertible {
   /// The 32 bytes, read as four big-endian words.
   public var words: SIMD4<UInt64>
+  /// From the hash's four words.
   public init(words: SIMD4<UInt64>) { self.words = words }
 
   /// From 64 hexadecimal digits; nil for anything else.
@@ -114,6 +128,7 @@ public struct BundleHash: Sendable, Hashable, CustomStringConvertible {
 public struct BundlePrefix: Sendable, Hashable, CustomStringConvertible {
   /// The bytes as they travel, read big-endian.
   public var bits: UInt64
+  /// From the header's field bundle_prefix, read big-endian.
   public init(bits: UInt64) { self.bits = bits }
 
   /// No bundle in particular.

@@ -9,6 +9,7 @@ public struct MessageDecoder: ~Copyable, @unchecked Sendable {
   private var descriptors = ContiguousArray<TensorDescriptor>()
   private var tensors = ContiguousArray<WireTensor>()
 
+  /// Decodes into memory of `pool` what keeps `limits`. Use one decoder on one thread at a time.
   public init(pool: BufferPool, limits: CodecLimits) {
     self.pool = pool
     self.limits = limits

@@ -8,6 +8,7 @@ public struct MessageEncoder: ~Copyable, @unchecked Sendable {
   private let scratch = UnsafeMutableRawPointer.allocate(byteCount: CodecLimits.tlvBytes, alignment: 64)
   private var tensors = ContiguousArray<WireTensor>()
 
+  /// Encodes into memory of `pool`. Use one encoder on one thread at a time.
   public init(pool: BufferPool) {
     self.pool = pool
     tensors.reserveCapacity(CodecLimits.tensors)

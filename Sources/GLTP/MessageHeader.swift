@@ -1,28 +1,40 @@
 /// The first 64 bytes of every message (gltp-1.md 3.2). A gateway routes by it alone.
 public struct MessageHeader: Sendable, Hashable {
+  /// Bytes of a header; TLVs follow.
   public static let byteCount = 64
 
+  /// The version of the layout; 1.0 in HELLO and REJECT whatever the range (gltp-1.md 5.2).
   public var version: ProtocolVersion
+  /// What the message is for.
   public var kind: MessageKind
+  /// Flags; only those that the kind allows (gltp-1.md 3.3).
   public var flags: MessageFlags
+  /// The stage of the run; `none` on the client edge and in session messages.
   public var stage: Stage
+  /// The stream of a chunk or an ACK; in END the stream of a refused chunk.
   public var stream: StreamKind
+  /// Meaningful in REQUEST only.
   public var priority: Priority
   /// Number of the run, counted by the gateway from 1; on the client edge, of the client's sending.
   public var attempt: UInt16
+  /// Why it ended, in REJECT, BYE and END; 0 in all other kinds.
   public var status: Status
+  /// The request that the message belongs to.
   public var requestID: RequestID
+  /// From WELCOME; 0 in HELLO, and in a REJECT that answers HELLO.
   public var sessionID: UInt64
   /// The chunk's number in its stream; in ACK, chunks received so far; in PING and PONG, the ping's number.
   public var sequence: UInt32
   /// Remaining time in milliseconds; 0 where not stated.
   public var budgetMilliseconds: UInt32
+  /// The bundle that the run or request is pinned to; `none` where it is not (gltp-1.md 7.8).
   public var bundle: BundlePrefix
   /// Tensors that follow. Set by the codec.
   public internal(set) var tensorCount = 0
   /// Bytes of TLVs behind the header. Set by the codec.
   public internal(set) var tlvByteCount = 0
 
+  /// A header whose tensor and TLV counts the codec fills in.
   public init(
     _ kind: MessageKind, flags: MessageFlags = [], stage: Stage = .none, stream: StreamKind = .none,
     priority: Priority = .normal, attempt: UInt16 = 0, status: Status = .ok, requestID: RequestID = .none,

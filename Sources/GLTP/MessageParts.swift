@@ -3,8 +3,10 @@ public struct MessagePart: @unchecked Sendable {
   /// Keeps the bytes alive; nil where the caller does, for the length of a call. A transport that sends without copying
   /// retains it until ZeroMQ is done with the bytes.
   public let owner: AnyObject?
+  /// What travels. Read only, and valid as long as `owner` is held.
   public let bytes: UnsafeRawBufferPointer
 
+  /// A part of memory that `owner` keeps alive.
   public init(owner: AnyObject?, bytes: UnsafeRawBufferPointer) {
     self.owner = owner
     self.bytes = bytes
@@ -22,8 +24,10 @@ public struct MessageParts: Sendable {
     MessagePart, MessagePart, MessagePart, MessagePart, MessagePart
   )
   private var storage: Ten = (.none, .none, .none, .none, .none, .none, .none, .none, .none, .none)
+  /// Parts held, 0 to 10.
   public private(set) var count = 0
 
+  /// No parts.
   public init() {}
 
   /// Adds a part. Returns false, and drops it, where there are ten: no message has more, so close the session.

@@ -2,8 +2,10 @@
 public struct Message: Sendable, Equatable {
   /// The codec sets `kind`, `tensorCount` and `tlvByteCount` from the body.
   public var header: MessageHeader
+  /// All of the message but its header.
   public var body: MessageBody
 
+  /// Sets the header's kind from the body.
   public init(header: MessageHeader, body: MessageBody) {
     self.header = header
     self.header.kind = body.kind
@@ -13,27 +15,42 @@ public struct Message: Sendable, Equatable {
 
 /// What a message says; see gltp-1.md 5. Cases without a value say all in their header.
 public enum MessageBody: Sendable, Equatable {
+  /// What a peer is and speaks (gltp-1.md 5.2).
   case hello(Hello)
+  /// The session is open (gltp-1.md 5.2).
   case welcome(Welcome)
+  /// The session is refused; the header's status says why.
   case reject(Reject)
+  /// Asks for a PONG with the header's sequence.
   case ping
+  /// Answers the PING of the header's sequence.
   case pong
   /// REQUESTs that the gateway may have sent in this session, all in all.
   case credit(total: UInt64)
+  /// No new requests please (gltp-1.md 6.8).
   case drain(detail: WireText?)
+  /// The session is over; the header's status says why.
   case bye(detail: WireText?)
   /// A REQUEST of stages none and encoder.
   case rank(RankRequest)
   /// A REQUEST of stages aligner and ranker: opens a run whose input follows.
   case run(RunRequest)
+  /// A chunk for the run of the header's stage.
   case input(StreamChunk)
+  /// A chunk made by the run of the header's stage; on the client edge a snapshot.
   case partial(StreamChunk)
+  /// The last message of a run or request; the header's status says how it ended.
   case end(RunEnd)
+  /// Stop the run or request of the header.
   case cancel
+  /// The header's sequence is the number of chunks received.
   case ack
+  /// Asks for a REPORT of the same request id.
   case status
+  /// Answers a STATUS (gltp-1.md 5.6).
   case report(StatusReport)
 
+  /// The kind of message that carries this body.
   public var kind: MessageKind {
     switch self {
     case .hello: .hello
@@ -58,9 +75,13 @@ public enum MessageBody: Sendable, Equatable {
 
 /// One chunk of a stream. Which one a message carries follows from its stage and stream (gltp-1.md 5.4).
 public enum StreamChunk: Sendable, Equatable {
+  /// From encoders, for aligners: the whole instruction stream of that hop.
   case instruction(InstructionInput)
+  /// From encoders, for rankers.
   case candidates(CandidateChunk)
+  /// From aligners, for rankers: the whole instruction stream of that hop.
   case prompt(Prompt)
+  /// From rankers, for clients: a snapshot.
   case ranking(RankingSnapshot)
 }
 
@@ -73,6 +94,7 @@ public struct InstructionInput: Sendable, Equatable {
   /// i32[N]: all items known of the user, ascending. An encoder may leave it out for a user whom the bundle knows.
   public var subjectItems: WireTensor?
 
+  /// Dtypes and ranks are checked by the codec, not here.
   public init(userVector: WireTensor, history: WireTensor, subjectItems: WireTensor? = nil) {
     self.userVector = userVector
     self.history = history
@@ -89,6 +111,7 @@ public struct CandidateChunk: Sendable, Equatable {
   /// All candidates of the request; 0 while unknown.
   public var total: UInt32
 
+  /// Dtypes, ranks and equal lengths are checked by the codec, not here.
   public init(ids: WireTensor, prior: WireTensor, total: UInt32) {
     self.ids = ids
     self.prior = prior
@@ -107,6 +130,7 @@ public struct Prompt: Sendable, Equatable {
   /// i32[k], ascending.
   public var slotPositions: WireTensor
 
+  /// Dtypes and ranks are checked by the codec, not here.
   public init(
     tokenIDs: WireTensor, softTokens: WireTensor, softPositions: WireTensor, slotPositions: WireTensor
   ) {
@@ -131,6 +155,7 @@ public struct RankingSnapshot: Sendable, Equatable {
   /// All candidates of the request; 0 while unknown.
   public var itemsTotal: UInt32
 
+  /// `items`, `scores` and `titles` have one entry for each ranked item, best first; the codec checks it.
   public init(items: StringList, scores: WireTensor, titles: StringList? = nil, itemsSeen: UInt32, itemsTotal: UInt32) {
     self.items = items
     self.scores = scores
@@ -148,6 +173,7 @@ public struct RankRequest: Sendable, Equatable {
   public var items: StringList?
   /// Items to return, 1 to 1,000.
   public var count: UInt32
+  /// How answers are read from the language model.
   public var mode: RankingMode
   /// Take this many candidates by prior. Not together with `candidates`; neither means the default rule.
   public var retrieve: UInt32?
@@ -157,8 +183,10 @@ public struct RankRequest: Sendable, Equatable {
   public var exclude: StringList?
   /// Where given, only these may be returned.
   public var allow: StringList?
+  /// What of a known user's own items is left out.
   public var exclusion: ExclusionRule
 
+  /// The codec refuses contradictions: nobody to rank for, or both `retrieve` and `candidates`.
   public init(
     userID: WireText? = nil, items: StringList? = nil, count: UInt32, mode: RankingMode = .slots,
     retrieve: UInt32? = nil, candidates: StringList? = nil, exclude: StringList? = nil, allow: StringList? = nil,
@@ -178,11 +206,14 @@ public struct RankRequest: Sendable, Equatable {
 
 /// Opens a run of the aligner or the ranker.
 public struct RunRequest: Sendable, Equatable {
+  /// The data set's id of the user, where the client gave one.
   public var userID: WireText?
   /// Items to return, 1 to 1,000.
   public var count: UInt32
+  /// How answers are read from the language model.
   public var mode: RankingMode
 
+  /// What the gateway takes over of the client's request (gltp-1.md 5.3).
   public init(userID: WireText? = nil, count: UInt32, mode: RankingMode) {
     self.userID = userID
     self.count = count
@@ -192,13 +223,18 @@ public struct RunRequest: Sendable, Equatable {
 
 /// Where a run's time went, in microseconds (gltp-1.md 7.10).
 public struct RunTiming: Sendable, Hashable {
+  /// The number of the run that the times are of (gltp-1.md 7.4).
   public var attempt: UInt16
   /// From receipt of what the run needs to the start of its computation; a gateway adds the wait for a worker.
   public var queue: UInt32
+  /// In the codec, reading input.
   public var decode: UInt32
+  /// In the stage itself.
   public var compute: UInt32
+  /// In the codec, writing output.
   public var encode: UInt32
 
+  /// Times in microseconds, cut to u32 as `MonotonicDuration.microseconds32` does.
   public init(attempt: UInt16 = 0, queue: UInt32, decode: UInt32, compute: UInt32, encode: UInt32) {
     self.attempt = attempt
     self.queue = queue
@@ -212,13 +248,18 @@ public struct RunTiming: Sendable, Hashable {
 public struct RunEnd: Sendable, Equatable {
   /// Final with status OK; with DEADLINE or CANCELLED the best so far.
   public var ranking: RankingSnapshot?
+  /// The successful encoder run's times, where it ran.
   public var encoderTiming: RunTiming?
+  /// The successful aligner run's times, where it ran.
   public var alignerTiming: RunTiming?
+  /// The successful ranker run's times, where it ran.
   public var rankerTiming: RunTiming?
+  /// When to ask again, in milliseconds.
   public var retryAfterMilliseconds: UInt32?
   /// For people and logs.
   public var detail: WireText?
 
+  /// A worker sets the timing of its own stage; a gateway sets those of all stages that ran.
   public init(
     ranking: RankingSnapshot? = nil, encoderTiming: RunTiming? = nil, alignerTiming: RunTiming? = nil,
     rankerTiming: RunTiming? = nil, retryAfterMilliseconds: UInt32? = nil, detail: WireText? = nil
@@ -256,5 +297,6 @@ public struct RunEnd: Sendable, Equatable {
 public struct StatusReport: Sendable, Equatable {
   /// u8[n]. Not parsed by the codec.
   public var json: WireTensor
+  /// A u8 vector of at most 256 KiB with a JSON object (RFC 8259, gltp-1.md 5.6).
   public init(json: WireTensor) { self.json = json }
 }

@@ -1,6 +1,7 @@
 /// A list of catalogue strings: u16 length and UTF-8 for each, in one u8 tensor (gltp-1.md 4.3). Checked when it is
 /// decoded, so that reading cannot fail.
 public struct StringList: Sendable, Equatable {
+  /// The list as it travels: u8, rank 1.
   public let tensor: WireTensor
   /// Strings in the list.
   public let count: Int

@@ -1,6 +1,7 @@
 /// The extents of a tensor, row-major: one to six dimensions held without allocation.
 public struct WireShape: Sendable, Hashable, ExpressibleByArrayLiteral, CustomStringConvertible {
   private var extents = SIMD8<UInt32>()
+  /// Dimensions, 1 to 6.
   public private(set) var rank = 0
 
   /// - Precondition: one to six extents.
@@ -39,6 +40,7 @@ public struct WireShape: Sendable, Hashable, ExpressibleByArrayLiteral, CustomSt
     return product
   }
 
+  /// As in "[2, 768]".
   public var description: String { "[" + (0..<rank).map { "\(self[$0])" }.joined(separator: ", ") + "]" }
 }
 
@@ -52,6 +54,7 @@ public struct WireTensor: @unchecked Sendable {
     case automatic
     /// In an LZ4 frame of stored blocks: no search, no copy.
     case stored
+    /// One LZ4 frame of the bytes as they are.
     case lz4
     /// Only for elements of more than one byte.
     case shuffledLZ4
@@ -62,10 +65,15 @@ public struct WireTensor: @unchecked Sendable {
   /// Bytes kept behind it, for the frame's end mark.
   static let tailroom = 4
 
+  /// What the tensor is; not twice in a message.
   public let id: TensorID
+  /// The type of its elements.
   public let dtype: WireDType
+  /// Its extents, row-major.
   public let shape: WireShape
+  /// Raw bytes: the product of the shape times the size of the dtype.
   public let byteCount: Int
+  /// How the encoder is to store it. Does not travel.
   public var compression = Compression.automatic
   let buffer: PooledBuffer
 

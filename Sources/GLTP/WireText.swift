@@ -7,7 +7,9 @@ public struct WireText: @unchecked Sendable, ExpressibleByStringLiteral, CustomS
   }
   private let content: Content
 
+  /// A text of ours. Its length is checked when it is encoded.
   public init(_ string: String) { content = .string(string) }
+  /// A literal text of ours, as in `"gateway-1"`.
   public init(stringLiteral value: String) { content = .string(value) }
 
   init(_ buffer: PooledBuffer, offset: Int, count: Int) {
@@ -22,6 +24,7 @@ public struct WireText: @unchecked Sendable, ExpressibleByStringLiteral, CustomS
     }
   }
 
+  /// The text unescaped; the same as `string`.
   public var description: String { string }
 
   /// The text's bytes.
@@ -45,9 +48,11 @@ public struct WireText: @unchecked Sendable, ExpressibleByStringLiteral, CustomS
 }
 
 extension WireText: Hashable {
+  /// Whether the bytes are equal, wherever they are kept.
   public static func == (a: WireText, b: WireText) -> Bool {
     a.withUTF8 { a in b.withUTF8 { b in a.elementsEqual(b) } }
   }
 
+  /// Hashes the bytes, so that texts of ours and of peers meet in one table.
   public func hash(into hasher: inout Hasher) { withUTF8 { hasher.combine(bytes: $0) } }
 }

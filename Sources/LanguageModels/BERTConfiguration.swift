@@ -6,16 +6,19 @@ public struct BERTConfiguration: Sendable, Equatable {
   public let vocabularySize: Int
   /// Columns of the token embeddings and of the hidden states.
   public let hiddenSize: Int
+  /// Transformer blocks.
   public let layerCount: Int
   /// Attention heads of a layer; `hiddenSize` is a multiple of it.
   public let headCount: Int
   /// Columns between the two products of a feed-forward block.
   public let intermediateSize: Int
+  /// The form of GELU between the two products of a feed-forward block, from `hidden_act`.
   public let activation: GELU.Form
   /// The longest sequence, in tokens.
   public let maximumPositions: Int
   /// Segments that have an embedding.
   public let typeVocabularySize: Int
+  /// Added to the variance in layer norms, from `layer_norm_eps`; 1e-12 where that is missing.
   public let normEpsilon: Float
 
   /// A text needs room for its two special tokens and something between them.

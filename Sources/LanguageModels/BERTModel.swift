@@ -5,6 +5,7 @@ public import Tensors
 /// The model has no state of its own: a `BERTPass` holds the memory of one sequence under way, and any number of passes
 /// may share one model. Weights get no gradients, so a backward pass costs what a forward pass does.
 public struct BERTModel: Sendable {
+  /// The shape that the weights were read for.
   public let configuration: BERTConfiguration
   /// Token embeddings, `vocabularySize` x `hiddenSize`: the space into which projectors map nodes.
   public let wordEmbeddings: Matrix

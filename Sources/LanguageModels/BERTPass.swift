@@ -25,6 +25,7 @@ public final class BERTPass {
   private var wanted: [Int]?
   private var memory: BERTMemory
 
+  /// A pass of the model. `pool` runs the loops inside; each of its workers gets scratch memory here.
   public init(model: BERTModel, pool: ThreadPool) {
     self.model = model
     self.pool = pool

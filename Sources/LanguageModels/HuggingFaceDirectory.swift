@@ -3,6 +3,7 @@ public import Tensors
 
 /// A pretrained model as Hugging Face lays it out: `config.json`, `model.safetensors`, a tokenizer.
 public struct HuggingFaceDirectory: Sendable {
+  /// The directory as it was given, without a slash added.
   public let path: String
 
   /// - Throws: `GLTAError.inputOutput` where there is no such directory or it has no configuration.

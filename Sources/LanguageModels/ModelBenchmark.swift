@@ -11,10 +11,13 @@ public import Tensors
 public struct ModelBenchmark: Sendable, Codable {
   /// One shape of work.
   public struct Case: Sendable, Codable {
+    /// Sequences in the batch.
     public var batch: Int
+    /// Tokens of each sequence.
     public var tokens: Int
     /// 10^9 floating-point operations a second, by the formula of `operations`.
     public var forwardGflops: Double
+    /// As `forwardGflops`, for a forward pass and a backward pass to the inputs: twice the operations.
     public var forwardBackwardGflops: Double
 
     enum CodingKeys: String, CodingKey {
@@ -25,10 +28,13 @@ public struct ModelBenchmark: Sendable, Codable {
     }
   }
 
+  /// Threads that the model and the matrix product had.
   public var threads: Int
+  /// The kernel that OpenBLAS chose for this processor, as OpenBLAS names it.
   public var openBLASCore: String
   /// OpenBLAS on 1024 x 1024 x 1024, one product a thread.
   public var sgemmGflops: Double
+  /// One for each shape of work that was measured.
   public var cases: [Case]
 
   enum CodingKeys: String, CodingKey {

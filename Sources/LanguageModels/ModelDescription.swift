@@ -3,17 +3,25 @@ public import Tensors
 
 /// What a model's directory holds and whether it can be used; for people and scripts.
 public struct ModelDescription: Sendable, Codable, Equatable {
+  /// The directory that was looked at.
   public var path: String
   /// `model_type` of the configuration, as "bert".
   public var architecture: String?
   /// The class that saved the weights, as "BertModel".
   public var modelClass: String?
+  /// `num_hidden_layers`: transformer blocks; nil where the configuration does not say.
   public var layers: Int?
+  /// `hidden_size`: columns of the hidden states.
   public var hiddenSize: Int?
+  /// `num_attention_heads`: heads of a block.
   public var heads: Int?
+  /// `intermediate_size`: columns between the products of a feed-forward block.
   public var intermediateSize: Int?
+  /// `hidden_act`, as "gelu".
   public var activation: String?
+  /// `max_position_embeddings`: the longest sequence, in tokens.
   public var maximumPositions: Int?
+  /// `vocab_size`: rows of the token embeddings.
   public var vocabularySize: Int?
   /// Floating-point weights in all.
   public var parameters: Int?

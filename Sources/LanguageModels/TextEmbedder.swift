@@ -6,6 +6,7 @@ public struct TextEmbedder: Sendable {
   private let model: BERTModel
   private let tokenizer: WordPieceTokenizer
 
+  /// The tokenizer must be the model's own: its ids are rows of the model's embeddings.
   public init(model: BERTModel, tokenizer: WordPieceTokenizer) {
     self.model = model
     self.tokenizer = tokenizer

@@ -12,12 +12,14 @@ public enum HeadKind: String, Sendable, Codable, CaseIterable {
 /// GLLM, the layer that turns a language model's last hidden states into logits over the closed item set (paper, stage
 /// 2 and 3). No text is generated, so no item can be invented.
 public struct GLLMHead: Sendable {
+  /// Which item matrix the head uses.
   public let kind: HeadKind
   /// W (|I| x D) of a free head, A (D x D) of a tied one.
   public let weight: Matrix
   /// One float an item, 1 x |I|.
   public let bias: Matrix
 
+  /// Shapes are those of `weight` and `bias` above; a bias of several rows is a programming error.
   public init(kind: HeadKind, weight: Matrix, bias: Matrix) {
     precondition(bias.rows == 1)
     self.kind = kind
@@ -92,7 +94,11 @@ public struct FrozenHead: Sendable {
 
 /// Gradients of a head and of what feeds it, accumulated over one batch.
 public struct GLLMGradients: Sendable {
+  /// dL/dW of a free head, dL/dA of a tied one, in the shape of the head's `weight`.
   public let weight: Matrix
+  /// dL/db, 1 x
+  /// I
+  /// .
   public let bias: Matrix
   /// dL/dH, one row per slot.
   public let hidden: Matrix

@@ -10,6 +10,9 @@ public struct ItemMatrix: Sendable {
   public let rows: Matrix
   private let packed: PackedMatrix
 
+  /// Packs
+  /// I
+  /// x D vectors for products. The cost is paid once, here.
   public init(_ rows: Matrix) {
     self.rows = rows
     packed = PackedMatrix(transposing: rows)

@@ -17,6 +17,7 @@ public struct RankedItem: Sendable, Equatable, Codable {
   /// prior + w x GLLM logit.
   public var score: Float
 
+  /// An item and its score.
   public init(item: Int32, score: Float) {
     self.item = item
     self.score = score

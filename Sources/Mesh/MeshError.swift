@@ -6,6 +6,7 @@
 public struct MeshError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The kind of failure. Compare with the static members.
   public struct Code: Sendable, Hashable, CustomStringConvertible {
+    /// A few words for people, as "invalid argument".
     public let description: String
     private init(_ description: String) { self.description = description }
 
@@ -33,6 +34,7 @@ public struct MeshError: Error, Sendable, Equatable, CustomStringConvertible {
     public static let cancelled = Code("cancelled")
   }
 
+  /// The kind of failure.
   public let code: Code
   /// What was found and what was expected.
   public let message: String
@@ -41,6 +43,7 @@ public struct MeshError: Error, Sendable, Equatable, CustomStringConvertible {
   /// Of a request to a mesh: how far it came, where, and the best ranking so far.
   public let failure: RequestFailure?
 
+  /// An error of one of the listed codes.
   public init(_ code: Code, _ message: String, hint: String? = nil, failure: RequestFailure? = nil) {
     self.code = code
     self.message = message
@@ -48,5 +51,6 @@ public struct MeshError: Error, Sendable, Equatable, CustomStringConvertible {
     self.failure = failure
   }
 
+  /// The message, and the hint on a line of its own where there is one.
   public var description: String { hint.map { "\(message)\nhint: \($0)" } ?? message }
 }

@@ -30,6 +30,7 @@ public struct FakeStages: Sendable {
   /// Called by each run before it computes: throws to fail it, or waits to make it slow.
   public var fault: @Sendable (FakeStage) throws(StageFailure) -> Void = { _ in }
 
+  /// 100 items and 100 users, four chunks, no faults, no time spent.
   public init() {}
 
   /// A handler for graph encoders.
@@ -110,10 +111,12 @@ public struct FakeStages: Sendable {
 
 /// One of three stages that rank without a model.
 public struct FakeStage: StageHandler {
+  /// Which of the three this is.
   public let stage: Stage
   /// What all three have in common.
   public let stages: FakeStages
 
+  /// The bundle that all three say they serve.
   public var bundle: BundleHash { stages.bundle }
 
   init(_ stage: Stage, _ stages: FakeStages) {
@@ -121,8 +124,12 @@ public struct FakeStage: StageHandler {
     self.stages = stages
   }
 
+  /// The stages keep nothing between runs.
   public func makeScratch() {}
 
+  /// Calls `fault`, then computes from the ids alone.
+  ///
+  /// - Throws: `StageFailure` of `fault`, of `exchange`, or UNKNOWN_USER, UNKNOWN_ITEM, NOT_ENOUGH_ITEMS, BAD_REQUEST.
   public func run(_ exchange: some StageExchange, scratch: inout Void) throws(StageFailure) {
     try stages.fault(self)
     switch (stage, exchange.request) {

@@ -159,6 +159,7 @@ public struct InMemoryMesh: Sendable {
     set { run(until: newValue.now) }
   }
 
+  /// The mesh's time. It stands still between calls.
   public var now: MonotonicTime { time.now }
 
   /// Breaches of the rules that hold whatever goes wrong. Always empty, or a machine has a bug.
@@ -223,6 +224,7 @@ public struct InMemoryMesh: Sendable {
     }
   }
 
+  /// Whether the process runs: neither killed nor gone by itself.
   public func isAlive(_ process: MeshProcess) -> Bool { nodes[process]?.isAlive ?? false }
 
   /// Breaks the connections between two processes; both notice.
@@ -262,14 +264,17 @@ public struct InMemoryMesh: Sendable {
 
   // MARK: What is inside
 
+  /// The state machine of a gateway, for looking in; nil where it is not alive or there is none.
   public func gateway(_ index: Int) -> GatewayMachine<MeshChunk>? {
     if case .gateway(let machine)? = nodes[.gateway(index)]?.machine { machine } else { nil }
   }
 
+  /// The state machine of a worker; nil where it is not alive, or is no worker.
   public func worker(_ process: MeshProcess) -> WorkerMachine<MeshChunk>? {
     if case .worker(let machine, _)? = nodes[process]?.machine { machine } else { nil }
   }
 
+  /// The state machine of a client; nil where it is not alive or there is none.
   public func client(_ index: Int) -> ClientMachine<MeshChunk>? {
     if case .client(let machine)? = nodes[.client(index)]?.machine { machine } else { nil }
   }

@@ -51,6 +51,7 @@ public final class LocalMesh: Sendable {
     /// Where gateways and workers log; nowhere by default.
     public var logger = Logger(label: "glta.local-mesh") { _ in SwiftLogNoOpLogHandler() }
 
+    /// One gateway and the defaults above.
     public init() {}
   }
 
@@ -72,6 +73,7 @@ public final class LocalMesh: Sendable {
     var isStopped = false
   }
 
+  /// As given to `init`.
   public let configuration: Configuration
   private let parts = Mutex(Parts())
 

@@ -2,22 +2,31 @@ public import GLTP
 
 /// A request that a mesh's client was asked for.
 public struct RankHandle: Sendable, Hashable {
+  /// The index of the client that asked.
   public let client: Int
+  /// The request's name on every hop.
   public let id: RequestID
 }
 
 /// What a client's application has been told of a request.
 public struct MeshAnswer: Sendable {
+  /// One ranking that came before the last word.
   public struct Snapshot: Sendable, Hashable {
+    /// When the application was told.
     public var time: MonotonicTime
+    /// The ranking, best first.
     public var chunk: MeshChunk
+    /// Whether it is by prior alone.
     public var isProvisional: Bool
   }
 
+  /// When the client was asked.
   public var askedAt: MonotonicTime
+  /// All rankings before the last word, in the order of their coming.
   public var snapshots: [Snapshot] = []
   /// The last word, once it has been said.
   public var outcome: RankOutcome<MeshChunk>?
+  /// When the last word was said; nil until then.
   public var endedAt: MonotonicTime?
   /// How often a last word was said: never more than once.
   public var completions = 0
@@ -27,6 +36,7 @@ public struct MeshAnswer: Sendable {
     if case .ranked(let chunk, _)? = outcome { chunk.items } else { nil }
   }
 
+  /// Why there is no final ranking; nil where there is one, or no answer yet.
   public var failure: RankFailure<MeshChunk>? {
     if case .failed(let failure)? = outcome { failure } else { nil }
   }
@@ -61,6 +71,7 @@ extension InMemoryMesh {
     return handle
   }
 
+  /// The client's application loses interest in a request.
   public mutating func cancel(_ handle: RankHandle) { tell(.client(handle.client), client: .cancel(handle.id)) }
 
   /// What is known of a request by now.

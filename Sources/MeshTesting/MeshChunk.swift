@@ -13,6 +13,7 @@ public struct MeshChunk: ChunkPayload, Hashable {
   /// Whether a fault has damaged it, so that the next codec refuses it.
   public internal(set) var isDamaged = false
 
+  /// Counts as 64 bytes and 8 for each item unless told otherwise.
   public init(_ items: [String], itemsSeen: Int = 0, itemsTotal: Int = 0, byteCount: Int? = nil) {
     self.items = items
     self.itemsSeen = itemsSeen

@@ -2,12 +2,18 @@ public import GLTP
 
 /// A process of a mesh: what it is, and which of them.
 public enum MeshProcess: Sendable, Hashable, CustomStringConvertible {
+  /// The client of an index, from 0.
   case client(Int)
+  /// The gateway of an index, from 0.
   case gateway(Int)
+  /// The graph encoder of an index, from 0.
   case encoder(Int)
+  /// The token aligner of an index, from 0.
   case aligner(Int)
+  /// The logits ranker of an index, from 0.
   case ranker(Int)
 
+  /// What it is.
   public var role: Role {
     switch self {
     case .client: .client
@@ -18,12 +24,14 @@ public enum MeshProcess: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// Which one of its role, from 0.
   public var index: Int {
     switch self {
     case .client(let index), .gateway(let index), .encoder(let index), .aligner(let index), .ranker(let index): index
     }
   }
 
+  /// From a role and the index within it.
   public init(_ role: Role, _ index: Int) {
     switch role {
     case .client: self = .client(index)
@@ -34,5 +42,6 @@ public enum MeshProcess: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// As in "ranker 1".
   public var description: String { "\(role) \(index)" }
 }

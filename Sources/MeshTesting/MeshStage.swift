@@ -2,19 +2,24 @@ public import GLTP
 
 /// A chunk that a run has been given.
 public struct StageInput: Sendable, Hashable {
+  /// The input stream that it came by.
   public var stream: StreamKind
+  /// What came.
   public var chunk: MeshChunk
+  /// Whether it is the last of its stream.
   public var isFinal: Bool
 }
 
 /// What a stage of a mesh in memory is asked to compute: one chunk, or for an encoder the request.
 public struct StageCall: Sendable {
+  /// The run as the worker's machine has started it.
   public var start: RunStart
   /// All chunks that the run was given, the one at hand last. Empty for an encoder.
   public var inputs: [StageInput]
   /// The process that computes.
   public var process: MeshProcess
 
+  /// The chunk at hand; nil for an encoder.
   public var input: StageInput? { inputs.last }
 
   /// The chunks of a stream.
@@ -32,6 +37,7 @@ public enum StageStep: Sendable {
   case output(StreamKind, MeshChunk, MessageFlags)
   /// The run is done; a ranker gives its final ranking.
   case finish(MeshChunk?)
+  /// The run ends with a status that is not OK.
   case fail(RunFailure)
   /// Never come back.
   case hang
@@ -42,10 +48,14 @@ public typealias MeshStage = @Sendable (StageCall) -> [StageStep]
 
 /// The stages of a mesh.
 public struct MeshStages: Sendable {
+  /// Computes all of a run at once, from the request.
   public var encoder: MeshStage
+  /// Computes when the instruction's input is there.
   public var aligner: MeshStage
+  /// Computes with each chunk of candidates, and with the prompt.
   public var ranker: MeshStage
 
+  /// One function a stage.
   public init(encoder: @escaping MeshStage, aligner: @escaping MeshStage, ranker: @escaping MeshStage) {
     self.encoder = encoder
     self.aligner = aligner
@@ -70,11 +80,15 @@ public struct StandardStages: Sendable {
   public var chunk = 20
   /// Time that each chunk of a stage takes.
   public var encoderTime = MonotonicDuration.milliseconds(1)
+  /// Time that the aligner's one chunk takes.
   public var alignerTime = MonotonicDuration.milliseconds(2)
+  /// Time that each snapshot of the ranker takes.
   public var rankerTime = MonotonicDuration.milliseconds(5)
 
+  /// 100 items in five chunks, a few milliseconds a stage.
   public init() {}
 
+  /// `item 0`, `item 1`, ..., as many as `items`.
   public var catalogue: [String] { (0..<items).map { "item \($0)" } }
 
   /// What a user who is ranked to the end is shown.
@@ -87,6 +101,7 @@ public struct StandardStages: Sendable {
     StandardStages.best(candidates, for: "everybody", count: count)
   }
 
+  /// The stages as functions, with the sizes and times of now.
   public var stages: MeshStages {
     MeshStages(encoder: { encode($0) }, aligner: { align($0) }, ranker: { rank($0) })
   }

@@ -9,8 +9,11 @@ public import Tensors
 public struct EvaluationReport: Sendable, Codable, Equatable {
   /// Users with held-out items.
   public var users: Int
+  /// The bundle's own metrics, by name.
   public var metrics: [String: Double]
+  /// The same metrics of the graph's ranking alone, by name.
   public var graph: [String: Double]
+  /// The same metrics of a ranking by popularity, by name.
   public var popularity: [String: Double]
 
   /// The three side by side.
@@ -27,6 +30,7 @@ public struct BundleEvaluator: Sendable {
   private let recommender: Recommender
   private let pool: ThreadPool
 
+  /// Ranks with the stages of `recommender`; the pool shares out the work.
   public init(recommender: Recommender, pool: ThreadPool) {
     self.recommender = recommender
     self.pool = pool

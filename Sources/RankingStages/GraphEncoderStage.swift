@@ -30,6 +30,7 @@ public struct GraphEncoderStage: Sendable {
   private let textItems: ItemMatrix
   private let popularity: [Float]
 
+  /// Packs the bundle's item matrices for their products, and counts how often each item was trained on.
   public init(bundle: RecommenderBundle) {
     self.bundle = bundle
     graphItems = ItemMatrix(bundle.graph.items)

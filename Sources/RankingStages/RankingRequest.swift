@@ -29,17 +29,22 @@ public struct RankingRequest: Sendable, Equatable {
     case train
   }
 
+  /// Whom the ranking is for.
   public var subject: Subject
   /// Items to return.
   public var count: Int
+  /// How slot logits become a ranking.
   public var mode: PredictionMode
+  /// Which items compete.
   public var candidates: Candidates
+  /// What of a known user's own items is left out.
   public var exclusion: Exclusion
   /// Items that must not be returned.
   public var exclude: [Int32]
   /// Where given, only these may be returned.
   public var allow: [Int32]?
 
+  /// The defaults are those of serving: slots, automatic candidates, and no item that the user is known for.
   public init(
     subject: Subject, count: Int, mode: PredictionMode = .slots, candidates: Candidates = .automatic,
     exclusion: Exclusion = .trainAndValidation, exclude: [Int32] = [], allow: [Int32]? = nil

@@ -6,9 +6,13 @@ public import Tensors
 /// The three stages in one process, one after another: what `glta recommend` and `glta evaluate` call, and what the mesh
 /// is measured against.
 public struct Recommender: Sendable {
+  /// The trained recommender that all stages share.
   public let bundle: RecommenderBundle
+  /// From a request to candidates with priors, and what the prompt is made of.
   public let encoder: GraphEncoderStage
+  /// From those to a prompt.
   public let aligner: TokenAlignerStage
+  /// From prompt and candidates to the ranking.
   public let ranker: LogitsRankerStage
 
   /// - Throws: errors of the bundle's template.

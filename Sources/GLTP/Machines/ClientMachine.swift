@@ -4,7 +4,9 @@
 /// A value without I/O, threads or clock, as `WorkerMachine`. Each request handed in is completed exactly once, within
 /// its budget and the grace, whatever gateways do.
 public struct ClientMachine<Payload: ChunkPayload>: Sendable {
+  /// What is handed in by `handle`.
   public typealias Event = ClientEvent<Payload>
+  /// What `handle` asks of the runtime.
   public typealias Action = ClientAction<Payload>
 
   /// A question for a gateway's REPORT.
@@ -15,6 +17,7 @@ public struct ClientMachine<Payload: ChunkPayload>: Sendable {
     var isAsked = false
   }
 
+  /// What the machine was made with; fixed for its life.
   public let configuration: ClientConfiguration
   var links: [DialledLink] = []
   var removed: Set<LinkID> = []
@@ -24,8 +27,10 @@ public struct ClientMachine<Payload: ChunkPayload>: Sendable {
   var isClosing = false
   var isClosed = false
   var turn = 0
+  /// What the client has done since the machine was made.
   public internal(set) var counters = ClientCounters()
 
+  /// A machine without gateways: hand in `added` for each.
   public init(_ configuration: ClientConfiguration = ClientConfiguration()) {
     self.configuration = configuration
   }

@@ -1,8 +1,11 @@
 /// An address that a peer dials, as its runtime numbers it. It stays the same over reconnections.
 public struct LinkID: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
+  /// The runtime's number for the address.
   public let rawValue: UInt32
+  /// From a number that the runtime gives to one address only.
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
+  /// As in "link 3", for logs.
   public var description: String { "link \(rawValue)" }
 }
 
@@ -17,6 +20,7 @@ public enum LinkFailure: Sendable, Hashable, CustomStringConvertible {
   /// A session that was open is over.
   case lost(String)
 
+  /// One line for people, with the reason.
   public var description: String {
     switch self {
     case .noConnection(let reason): "no connection: \(reason)"
@@ -29,6 +33,7 @@ public enum LinkFailure: Sendable, Hashable, CustomStringConvertible {
 
 /// What became of a session: for logs and metrics.
 public enum SessionNotice: Sendable, Hashable {
+  /// WELCOME has come. `peer` is the gateway's name, for logs.
   case opened(sessionID: UInt64, peer: String)
   /// The session, or the attempt at one, failed.
   case failed(LinkFailure)

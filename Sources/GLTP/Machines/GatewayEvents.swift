@@ -1,16 +1,22 @@
 /// A connection to the gateway, named by the runtime: which of its sockets, and a number that is not used twice.
 public struct PeerID: Sendable, Hashable, CustomStringConvertible {
+  /// The ROUTER socket that a connection came in by; it decides which roles are allowed (gltp-1.md 2.1, 6.2).
   public enum Listener: UInt8, Sendable, Hashable {
+    /// The socket for clients, and the one for workers.
     case clients, workers
   }
+  /// The socket that the connection came in by.
   public var listener: Listener
+  /// The runtime's number for the connection, never used again on that socket.
   public var number: UInt64
 
+  /// A connection by its socket and number.
   public init(_ listener: Listener, _ number: UInt64) {
     self.listener = listener
     self.number = number
   }
 
+  /// As in "workers 7", for logs.
   public var description: String { "\(listener) \(number)" }
 }
 
@@ -22,6 +28,7 @@ public enum GatewayEvent<Payload: ChunkPayload>: Sendable {
   case received(PeerMessage<Payload>, from: PeerID, authenticatedAs: Role?)
   /// A peer's message that the codec refused; its header where the head at least could be read.
   case refused(FrameError.Consequence, MessageHeader?, from: PeerID)
+  /// A peer's connection is gone: its session is lost.
   case disconnected(PeerID)
   /// The answer to the action `verify`.
   case verified(ticket: UInt64, isIntact: Bool)
@@ -52,7 +59,9 @@ public enum GatewayAction<Payload: ChunkPayload>: Sendable {
 public enum GatewayNote: Sendable {
   /// Why a session ended.
   public enum SessionEnd: Sendable, Hashable {
+    /// The peer said BYE, with this status.
     case bye(Status)
+    /// The connection broke.
     case disconnected
     /// Silent for the expiry.
     case expired
@@ -66,15 +75,20 @@ public enum GatewayNote: Sendable {
     case drained
   }
 
+  /// A HELLO of this role got REJECT with this status.
   case helloRejected(PeerID, Role, Status)
+  /// A HELLO got WELCOME.
   case sessionOpened(session: UInt64, Role, name: WireText?, PeerID)
+  /// A session is over; its runs go elsewhere, its client's requests are cancelled.
   case sessionEnded(session: UInt64, Role, name: WireText?, SessionEnd)
   /// A damaged chunk was this session's doing.
   case blamed(session: UInt64, RequestID)
+  /// New requests without a pin are pinned to this bundle from now on (gltp-1.md 7.8).
   case currentBundle(BundleHash)
   /// A run ended, well or not. The duration is from its REQUEST to its END; the timing's `queue` has the wait for a worker.
   case runEnded(RequestID, Stage, attempt: UInt16, session: UInt64, Status, MonotonicDuration, RunTiming?, MessageFlags)
   /// A run is replaced, or with `isRestart` the whole request is done again.
   case retried(RequestID, Stage, cause: Status?, isRestart: Bool)
+  /// A request got its END. The duration is from its REQUEST on the client edge.
   case requestEnded(RequestID, session: UInt64, Status, MonotonicDuration, MessageFlags)
 }

@@ -8,7 +8,9 @@
 public struct GatewayMachine<Payload: ChunkPayload>: Sendable {
   typealias Action = GatewayAction<Payload>
 
+  /// What the machine was made with; fixed for its life.
   public let configuration: GatewayConfiguration
+  /// What the gateway has counted since the machine was made.
   public internal(set) var counters = GatewayCounters()
 
   /// The time of the event at hand, and its actions.
@@ -64,6 +66,7 @@ public struct GatewayMachine<Payload: ChunkPayload>: Sendable {
   var isDraining = false
   var hasDrained = false
 
+  /// A gateway without sessions. A `firstSessionID` of 0 counts as 1, since 0 means no session on the wire.
   public init(configuration: GatewayConfiguration = GatewayConfiguration()) {
     self.configuration = configuration
     nextSessionID = max(configuration.firstSessionID, 1)

@@ -3,6 +3,7 @@
 /// A runtime that was stopped for a while must hand over the messages that wait in its sockets before it lets timers
 /// fire, or it takes living peers for dead.
 public struct Liveness: Sendable, Hashable {
+  /// What is to be done when the timer has come.
   public enum Action: Sendable, Hashable {
     /// We have been quiet for a heartbeat: send PING with this sequence. It counts as sent.
     case ping(sequence: UInt32)
@@ -10,7 +11,9 @@ public struct Liveness: Sendable, Hashable {
     case expired
   }
 
+  /// Silence of ours after which PING is due; at least 1 ms.
   public let heartbeat: MonotonicDuration
+  /// Silence of the other side that ends the session; at least twice `heartbeat`.
   public let expiry: MonotonicDuration
   /// When we last heard of the other side.
   public private(set) var lastReceived: MonotonicTime

@@ -7,6 +7,7 @@ public protocol ChunkPayload: Sendable {
 /// A message as the state machines see it: all of it but the bulk. A runtime makes it of what it receives, and of it
 /// what it sends.
 public struct PeerMessage<Payload: ChunkPayload>: Sendable {
+  /// What a message carries, with the bulk kept apart from what the machines read.
   public enum Body: Sendable {
     /// Any message but INPUT, PARTIAL and END.
     case control(MessageBody)
@@ -18,8 +19,10 @@ public struct PeerMessage<Payload: ChunkPayload>: Sendable {
 
   /// Its `kind` is right whatever the body.
   public var header: MessageHeader
+  /// What it carries besides the header.
   public var body: Body
 
+  /// Sets the header's kind from the body; for a chunk the header must say INPUT or PARTIAL itself.
   public init(_ header: MessageHeader, _ body: Body) {
     self.header = header
     self.body = body

@@ -20,6 +20,7 @@ public struct StreamSender: Sendable, Hashable {
   public private(set) var acknowledged: UInt32 = 0
   /// Whether the last chunk has been sent.
   public private(set) var isFinished = false
+  /// Chunks that may be under way without ACK, 1 to 4.
   public let window: UInt32
 
   /// - Parameter window: what the other side's limits allow. Held to 1 to 4: none would never move.
@@ -73,6 +74,7 @@ public struct StreamReceiver: Sendable, Hashable {
   public private(set) var acknowledged: UInt32 = 0
   /// Whether FINAL has been accepted.
   public private(set) var isFinished = false
+  /// Chunks that we take without having acknowledged any, at least 1.
   public let window: UInt32
 
   /// - Parameter window: what we offered the other side.

@@ -4,7 +4,9 @@
 /// in their order, all on one thread; computation has threads of its own and speaks through events. Nothing that a
 /// gateway sends makes it trap.
 public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
+  /// What is handed in by `handle`.
   public typealias Event = WorkerEvent<Payload>
+  /// What `handle` asks of the runtime.
   public typealias Action = WorkerAction<Payload>
 
   /// Why and until when the worker is on its way out.
@@ -14,6 +16,7 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
     var isDone = false
   }
 
+  /// What the machine was made with; fixed for its life.
   public let configuration: WorkerConfiguration
   var links: [DialledLink] = []
   /// Links that are left as soon as their runs have ended.
@@ -25,6 +28,7 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
   var count = WorkerCounters()
   private var nextRun: UInt64 = 1
 
+  /// A machine without gateways: hand in `added` for each.
   public init(_ configuration: WorkerConfiguration) {
     self.configuration = configuration
     credits = WorkerCredits(slots: configuration.slots)
@@ -70,6 +74,7 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
   /// Whether nothing of any run is left.
   public var isIdle: Bool { runs.isEmpty }
 
+  /// What the worker has done since the machine was made, and what it has in hand now.
   public var counters: WorkerCounters {
     var counters = count
     counters.creditTotal = credits.total

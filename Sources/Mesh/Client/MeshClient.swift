@@ -36,6 +36,7 @@ public final class MeshClient: Sendable {
     /// How sockets connect again; tests want it faster.
     package var timings = LinkTimings()
 
+    /// The defaults above. Values are checked by the first request, which throws `.invalidArgument`.
     public init() {}
 
     func check() throws(MeshError) {

@@ -15,6 +15,7 @@ public struct Ranking: Sendable, Equatable {
   /// Where the time of each stage went; with the final ranking only.
   public var timings: [Stage: RunTiming] = [:]
 
+  /// A ranking without timings; `ids`, `scores` and `titles` have one entry for each item.
   public init(ids: [String], scores: [Float], titles: [String]? = nil, itemsSeen: Int, itemsTotal: Int) {
     self.ids = ids
     self.scores = scores
@@ -63,6 +64,7 @@ public struct RequestFailure: Sendable, Equatable {
 
   /// The name of the request in the mesh's logs.
   public var request: RequestID
+  /// How far the request had come.
   public var state: State
   /// The address of the gateway that had it last.
   public var gateway: String?

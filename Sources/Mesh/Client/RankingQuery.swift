@@ -102,12 +102,14 @@ public struct RankOptions: Sendable, Hashable {
   public var streams = true
   /// Whether titles are wanted beside item ids.
   public var titles = false
+  /// What gives way when the mesh cannot serve all (gltp-1.md 7.1).
   public var priority = Priority.normal
   /// A probe, which is left out of the mesh's statistics.
   public var isCanary = false
   /// The bundle to rank with; nil for the gateway's current one.
   public var bundle: BundleHash?
 
+  /// 10 s, with snapshots, without titles, on the gateway's current bundle.
   public init() {}
 
   /// The defaults with another deadline.

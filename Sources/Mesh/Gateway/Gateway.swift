@@ -21,6 +21,7 @@ public final class Gateway: Sendable {
     public var footprint: GatewayFootprint
     /// Bytes of messages received and sent, without what the transport adds.
     public var bytesIn: UInt64
+    /// Bytes of messages sent, without what the transport adds.
     public var bytesOut: UInt64
     /// The memory that decoded and encoded messages take.
     public var memory: BufferPool.Statistics
@@ -42,6 +43,7 @@ public final class Gateway: Sendable {
     case stopped
   }
 
+  /// As given to `init`.
   public let configuration: Configuration
   private let logger: Logger
   private let state = Mutex(State.new)

@@ -7,6 +7,7 @@ extension Gateway {
     public var clientEndpoint: Endpoint
     /// Where workers connect.
     public var workerEndpoint: Endpoint
+    /// Keys, or that there are none.
     public var security = Security.open
     /// A name for logs and reports, 1 to 128 bytes.
     public var name = "gateway"
@@ -22,6 +23,7 @@ extension Gateway {
     /// Bytes of decoded requests that may be held at once; beyond it requests are refused with OVERLOADED.
     public var decodingBudget = 256 << 20
 
+    /// The defaults above, at these two endpoints. Values are checked by `start`.
     public init(clientEndpoint: Endpoint, workerEndpoint: Endpoint) {
       self.clientEndpoint = clientEndpoint
       self.workerEndpoint = workerEndpoint
@@ -40,6 +42,7 @@ extension Gateway {
 
   /// Which keys may connect.
   public enum AllowedKeys: Sendable {
+    /// This list, fixed for the life of the gateway.
     case list(AllowList)
     /// The path of an allow-list, which is read again when it changes. While it is missing or wrong nobody is let in.
     case file(String)

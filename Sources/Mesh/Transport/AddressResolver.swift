@@ -15,6 +15,7 @@ public protocol AddressResolver: Sendable {
 
 /// The system's resolver (`getaddrinfo`): the hosts file and DNS.
 public struct SystemResolver: AddressResolver {
+  /// Has no state: each look-up asks the system anew.
   public init() {}
 
   /// - Throws: `MeshError.endpointUnavailable` with the resolver's reason.

@@ -1,17 +1,25 @@
 /// What a peer may be in the mesh.
 public enum PeerRole: String, Sendable, CaseIterable {
+  /// May ask for rankings.
   case client
+  /// May work as a graph encoder.
   case encoder
+  /// May work as a token aligner.
   case aligner
+  /// May work as a logits ranker.
   case ranker
+  /// May act as a gateway.
   case gateway
 }
 
 /// Who a peer has proved to be: the holder of a key, and the role that the allow-list gives that key.
 public struct PeerIdentity: Sendable, Hashable {
+  /// What the key may be.
   public let role: PeerRole
+  /// The key whose secret half the peer has.
   public let key: CurvePublicKey
 
+  /// A key in the role that the list gives it.
   public init(role: PeerRole, key: CurvePublicKey) {
     self.role = role
     self.key = key
@@ -37,6 +45,7 @@ public struct AllowList: Sendable, Equatable {
   /// The role of each key.
   public let roles: [CurvePublicKey: PeerRole]
 
+  /// A list made in code rather than read from a file.
   public init(_ roles: [CurvePublicKey: PeerRole]) { self.roles = roles }
 
   /// - Parameter source: the name of the text for error messages.

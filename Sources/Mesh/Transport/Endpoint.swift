@@ -8,6 +8,7 @@
 public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
   /// How the bytes travel.
   public enum Transport: String, Sendable {
+    /// TCP over IPv4 or IPv6; needs keys off loopback (gltp-1.md 2.3).
     case tcp
     /// Within the process, unencrypted and without connections.
     case inproc
@@ -15,12 +16,14 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
     case ipc
   }
 
+  /// How messages travel.
   public let transport: Transport
   /// The host of a TCP endpoint without brackets, or the name or the path of another.
   public let host: String
   /// The port of a TCP endpoint; zero asks for a free one.
   public let port: Int
 
+  /// A TCP endpoint. Neither host nor port is checked; an IPv6 address has no brackets here.
   public init(tcp host: String, port: Int) {
     transport = .tcp
     self.host = host
@@ -76,6 +79,7 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
     host = String(name)
   }
 
+  /// As `init(_:)` reads it: "tcp://127.0.0.1:5570", "tcp://[::1]:5570", "ipc:///run/glta.sock".
   public var description: String {
     switch transport {
     case .tcp: "tcp://\(isIPv6 ? "[\(host)]" : host):\(port)"

@@ -7,6 +7,7 @@ import CZeroMQ
 
 /// A CURVE public key in Z85: 40 printable characters for 32 bytes (RFC 32).
 public struct CurvePublicKey: Sendable, Hashable, CustomStringConvertible {
+  /// The key as 40 characters of Z85.
   public let z85: String
 
   /// - Throws: `MeshError.invalidArgument` if `z85` is not a key.
@@ -27,6 +28,7 @@ public struct CurvePublicKey: Sendable, Hashable, CustomStringConvertible {
     z85 = String(decoding: text.prefix(40).map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// The key itself, since it is no secret.
   public var description: String { z85 }
 
   static func isKey(_ text: String) -> Bool {
@@ -38,6 +40,7 @@ public struct CurvePublicKey: Sendable, Hashable, CustomStringConvertible {
 
 /// A CURVE key pair. Its description does not show the secret key.
 public struct KeyPair: Sendable, Equatable, CustomStringConvertible {
+  /// The half that others put on their allow-lists.
   public let publicKey: CurvePublicKey
   /// 40 characters of Z85. Keep it off logs and command lines.
   public let secretKey: String
@@ -66,6 +69,7 @@ public struct KeyPair: Sendable, Equatable, CustomStringConvertible {
     return try KeyPair(secretKey: String(decoding: secretText.prefix(40).map { UInt8(bitPattern: $0) }, as: UTF8.self))
   }
 
+  /// Shows the public key only.
   public var description: String { "KeyPair(\(publicKey))" }
 
   // MARK: Files

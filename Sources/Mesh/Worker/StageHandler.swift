@@ -33,6 +33,7 @@ public enum StageRequest: Sendable, Equatable {
 /// Calls may block, and all of them throw once the run is cancelled, its deadline has passed or its gateway is lost, so a
 /// computation that calls one of them between its steps stops when it is no longer wanted.
 public protocol StageExchange: ~Copyable {
+  /// What the REQUEST of gltp-1.md 5.3 says.
   var request: StageRequest { get }
   /// STREAM and TITLES of the request.
   var flags: MessageFlags { get }
@@ -56,12 +57,14 @@ public protocol StageExchange: ~Copyable {
 
 /// Why a run has no result: the status that its END carries.
 public struct StageFailure: Error, Sendable, Equatable {
+  /// The END's status (gltp-1.md 9).
   public var status: Status
   /// For people and logs.
   public var detail: String
   /// The best ranking so far, with DEADLINE or CANCELLED.
   public var ranking: RankingSnapshot?
 
+  /// `ranking` is meant for DEADLINE and CANCELLED only (gltp-1.md 5.5).
   public init(_ status: Status, _ detail: String, ranking: RankingSnapshot? = nil) {
     self.status = status
     self.detail = detail

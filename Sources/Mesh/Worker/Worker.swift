@@ -16,8 +16,11 @@ import Synchronization
 public final class Worker<Handler: StageHandler>: Sendable {
   /// Where a worker is in its life. It is used once.
   public enum State: Sendable, Hashable {
+    /// Made, and nothing opened yet.
     case created
+    /// `start` has opened its sockets and threads.
     case running
+    /// It has left, and cannot be started again.
     case stopped
   }
 

@@ -4,6 +4,7 @@ public import GLTP
 public struct MeshWorkerConfiguration: Sendable {
   /// Where gateways take workers, as addresses or as names that may stand for several.
   public var gateways: [Endpoint]
+  /// Keys, or that there are none.
   public var security = LinkSecurity.open
   /// Looks names up, again and again.
   public var resolver: any AddressResolver = SystemResolver()
@@ -30,6 +31,7 @@ public struct MeshWorkerConfiguration: Sendable {
   /// How sockets connect again; tests want it faster.
   package var timings = LinkTimings()
 
+  /// One slot and the defaults above. Values are checked when the worker starts, which throws `.invalidArgument`.
   public init(gateways: [Endpoint]) { self.gateways = gateways }
 
   /// How long a step may take before the worker takes itself for stuck.

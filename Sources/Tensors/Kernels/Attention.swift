@@ -9,6 +9,7 @@ public struct Attention: Sendable {
   /// Factor of the scores, usually 1 / sqrt(headColumns).
   public let scale: Float
 
+  /// One head over `length` tokens, with a scale of 1 / sqrt(headColumns).
   public init(length: Int, headColumns: Int) {
     self.length = length
     self.headColumns = headColumns

@@ -2,8 +2,10 @@ public import Foundation
 
 /// A folder that lives as long as the value.
 public final class TemporaryFolder: Sendable {
+  /// Where it is; gone with the value.
   public let path: String
 
+  /// Makes a folder of a new name.
   public init() throws {
     path = NSTemporaryDirectory() + "glta-test-" + UUID().uuidString
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)

@@ -26,7 +26,7 @@ public struct BERTConfiguration: Sendable, Equatable {
 
   /// Reads and checks a configuration.
   ///
-  /// - Throws: `GLTAError.unsupported` for another class of model or a setting that is not implemented, naming it;
+  /// - Throws: `GLTAError.unsupported` for another class of model or a setting that is not supported, naming it;
   ///   `.invalidFile` for values that make no sense; `.inputOutput` where the file cannot be read.
   public init(path: String) throws(GLTAError) {
     let document = ConfigurationDocument(path: path, json: try StrictJSON(path: path))

@@ -82,7 +82,7 @@ extension WorkerMachine {
     let deadline = budget == 0 ? MonotonicTime.distantFuture : now + .milliseconds(UInt64(budget))
     let id = newRunID()
     var run = WorkerRun<Payload>(
-      id, link, header, deadline: deadline, inputWindow: configuration.limits.window,
+      id, link, header, deadline: deadline, acceptedAt: now, inputWindow: configuration.limits.window,
       outputWindow: linkIndex(link).map { links[$0].window } ?? StreamSender.defaultWindow)
     if header.stage == .encoder { run.readyAt = now }
     runs.append(run)
@@ -331,13 +331,27 @@ extension WorkerMachine {
     if !runs[index].isEnded, now >= runs[index].deadline {
       return end(index, .deadline, detail: "the time of the request is over", now, &actions)
     }
-    guard let since = runs[index].computingSince, now >= since + configuration.stuckLimit else { return }
+    guard let since = runs[index].computingSince ?? unattendedSince(index), now >= since + configuration.stuckLimit
+    else { return }
     runs[index].computingSince = nil
     let requestID = runs[index].requestID
     if !runs[index].isEnded {
       end(
-        index, .internal, detail: "one chunk was computed for more than \(configuration.stuckLimit)", now, &actions)
+        index, .internal, detail: "computation has made no progress for \(configuration.stuckLimit)", now, &actions)
     }
     drain(until: now + configuration.stuckGrace, .stuck(requestID), now, &actions)
+  }
+
+  /// Since when a run waits that a free thread of computation should have taken; nil where none is free.
+  func unattendedSince(_ index: Int) -> MonotonicTime? {
+    guard runs[index].startedAt == nil, !runs[index].isEnded, hasFreeThread else { return nil }
+    return max(runs[index].acceptedAt, lastComputation)
+  }
+
+  /// Each slot has a thread, which keeps its run from the first chunk to the last, waiting included.
+  private var hasFreeThread: Bool {
+    var taken = 0
+    for index in runs.indices where runs[index].startedAt != nil && !runs[index].isReleased { taken += 1 }
+    return taken < configuration.slots
   }
 }

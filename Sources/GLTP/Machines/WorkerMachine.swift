@@ -27,6 +27,8 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
   var leaving: Leaving?
   var count = WorkerCounters()
   private var nextRun: UInt64 = 1
+  /// When computation was last heard of.
+  var lastComputation = MonotonicTime.zero
 
   /// A machine without gateways: hand in `added` for each.
   public init(_ configuration: WorkerConfiguration) {
@@ -36,6 +38,7 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
 
   /// Takes in what happened at `now`, and adds what is to be done to `actions`. Carry all of it out before the next event.
   public mutating func handle(_ event: Event, now: MonotonicTime, into actions: inout [Action]) {
+    if event.isOfComputation { lastComputation = now }
     switch event {
     case .added(let id, let name): add(id, name, now, &actions)
     case .removed(let id): remove(id, now, &actions)
@@ -61,7 +64,10 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
   public var nextTimer: MonotonicTime {
     var time = leaving.map { $0.isDone ? .distantFuture : $0.limit } ?? .distantFuture
     for link in links { time = min(time, link.nextTimer) }
-    for index in runs.indices { time = min(time, runs[index].nextTimer(stuckLimit: configuration.stuckLimit)) }
+    for index in runs.indices {
+      time = min(time, runs[index].nextTimer(stuckLimit: configuration.stuckLimit))
+      if let since = unattendedSince(index) { time = min(time, since + configuration.stuckLimit) }
+    }
     return time
   }
 

@@ -118,6 +118,14 @@ public enum WorkerEvent<Payload: ChunkPayload>: Sendable {
   case drain(limit: MonotonicDuration)
   /// `nextTimer` has come.
   case timer
+
+  /// Whether a thread of computation has said it.
+  var isOfComputation: Bool {
+    switch self {
+    case .computing, .idle, .output, .finished, .failed, .stopped: true
+    case .added, .removed, .connected, .disconnected, .received, .refused, .drain, .timer: false
+    }
+  }
 }
 
 /// Why a run failed.

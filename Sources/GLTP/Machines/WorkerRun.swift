@@ -58,6 +58,7 @@ struct WorkerRun<Payload: ChunkPayload>: Sendable {
   let bundle: BundlePrefix
   let priority: Priority
   let deadline: MonotonicTime
+  let acceptedAt: MonotonicTime
   /// Whether END has been sent, or nobody waits for it: only computation still holds the run.
   var isEnded = false
   /// Whether its slot counts as one of the session's.
@@ -80,8 +81,8 @@ struct WorkerRun<Payload: ChunkPayload>: Sendable {
   var computingSince: MonotonicTime?
 
   init(
-    _ id: RunID, _ link: LinkID, _ header: MessageHeader, deadline: MonotonicTime, inputWindow: UInt32,
-    outputWindow: UInt32
+    _ id: RunID, _ link: LinkID, _ header: MessageHeader, deadline: MonotonicTime, acceptedAt: MonotonicTime,
+    inputWindow: UInt32, outputWindow: UInt32
   ) {
     self.id = id
     self.link = link
@@ -92,6 +93,7 @@ struct WorkerRun<Payload: ChunkPayload>: Sendable {
     bundle = header.bundle
     priority = header.priority
     self.deadline = deadline
+    self.acceptedAt = acceptedAt
     instruction = WorkerInput(window: inputWindow)
     candidates = WorkerInput(window: inputWindow)
     instructionOutput = WorkerOutput(window: outputWindow)

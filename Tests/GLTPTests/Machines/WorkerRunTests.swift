@@ -188,6 +188,8 @@ import Testing
     _ = bench.request(1)
     _ = bench.request(2)
     _ = bench.happen(.computing(bench.runs[0], .candidates))
+    _ = bench.happen(.computing(bench.runs[1], .none))
+    _ = bench.happen(.idle(bench.runs[1]))
     // Idle runs and runs that make progress are not stuck.
     for second in 0..<19 {
       bench.now += .seconds(1)
@@ -205,5 +207,36 @@ import Testing
     #expect(
       bench.pass(.seconds(3)).filter { !$0.contains("PING") }
         == ["cancel 1", "0 BYE INTERNAL", "close 0", "exit stuck(\(requestID(1)))"])
+  }
+
+  @Test func aRunThatNoFreeThreadTakesIsStuckToo() {
+    var bench = WorkerBench(slots: 1)
+    _ = bench.open(0)
+    _ = bench.request(1)
+    var words: [String] = []
+    for _ in 0..<21 {
+      _ = bench.session(.ping)
+      words += bench.pass(.seconds(1)).filter { !$0.contains("PING") }
+    }
+    // Nothing else runs: it leaves at once.
+    #expect(words.prefix(3) == ["0 END 1 INTERNAL", "cancel 0", "0 DRAIN"])
+    #expect(words.last == "exit stuck(\(requestID(1)))")
+  }
+
+  @Test func aRunThatWaitsBehindAnotherIsNotStuck() {
+    var bench = WorkerBench(slots: 1)
+    _ = bench.open(0)
+    _ = bench.open(1)
+    _ = bench.request(1)
+    _ = bench.request(2, on: 1)
+    // The first waits for its input for as long as it likes.
+    _ = bench.happen(.computing(bench.runs[0], .none))
+    _ = bench.happen(.idle(bench.runs[0]))
+    for _ in 0..<60 {
+      _ = bench.session(.ping)
+      _ = bench.session(.ping, on: 1)
+      _ = bench.pass(.seconds(1))
+    }
+    #expect(bench.machine.isReady)
   }
 }

@@ -28,16 +28,23 @@ build: setup ## Build the tool and the services: .build/release/glta, glta-gatew
 demo: build ## Fetch a model and data, train, evaluate and recommend (about ten minutes)
 	@deploy/demo
 
-# The mesh's own tests count descriptors, memory and time, and get a process to themselves.
+# One build serves tool and tests. The mesh's own tests count descriptors, memory and time: a process to themselves.
 test: setup ## Run all tests
-	swift test -c release $(SWIFT_FLAGS) --filter '^MeshTests\.'
-	swift test -c release $(SWIFT_FLAGS) --skip '^MeshTests\.'
+	swift build -c release --build-tests $(SWIFT_FLAGS)
+	swift test -c release --skip-build $(SWIFT_FLAGS) --filter '^MeshTests\.'
+	swift test -c release --skip-build $(SWIFT_FLAGS) --skip '^MeshTests\.'
+	@deploy/python-tests
 
 smoke: setup ## Run the quick tests only (under two minutes once built)
-	swift test -c release $(SWIFT_FLAGS) --skip 'SlowTests|MeshScenarios'
+	swift build -c release --build-tests $(SWIFT_FLAGS)
+	swift test -c release --skip-build $(SWIFT_FLAGS) --skip 'SlowTests|MeshScenarios'
 
-soak: setup ## Run ten million damaged messages through the decoder
-	GLTA_FUZZ_MESSAGES=10000000 swift test -c release $(SWIFT_FLAGS) --filter MutationTests
+# How long workers are killed and added: make soak MINUTES=60
+MINUTES ?= 10
+soak: setup ## Kill and add workers under load for MINUTES, then decode ten million damaged messages
+	swift build -c release --build-tests $(SWIFT_FLAGS)
+	GLTA_SOAK_MINUTES=$(MINUTES) swift test -c release --skip-build $(SWIFT_FLAGS) --filter s24_soak
+	GLTA_FUZZ_MESSAGES=10000000 swift test -c release --skip-build $(SWIFT_FLAGS) --filter MutationTests
 
 bench: build ## Measure against peers; needs PyTorch for its column
 	python3 Tests/Peers/language_model.py

@@ -1,3 +1,4 @@
+import GLTP
 import Logging
 import Mesh
 import ServiceLifecycle
@@ -14,6 +15,7 @@ public enum GatewayService {
       workerEndpoint: try Endpoint(settings.text("workers", options.workers) ?? "tcp://127.0.0.1:5571"))
     configuration.name = settings.name(of: "gateway")
     configuration.build = "glta \(BuildInformation.version)"
+    configuration.rules = try rules(options, settings)
     if let keys = settings.keys {
       configuration.security = try keys.gatewaySecurity()
     } else if settings.isInsecure {
@@ -23,6 +25,18 @@ public enum GatewayService {
     let gateway = Gateway(configuration, logger: logger)
     try await ServiceRunner.run(
       GatewayLife(gateway: gateway, drainLimit: drainLimit, logger: logger), logger: logger, drainLimit: drainLimit)
+  }
+
+  private static func rules(_ options: GatewayOptions, _ settings: Settings) throws(MeshError) -> GatewayConfiguration {
+    var rules = GatewayConfiguration()
+    rules.queueLimit = try settings.number("queue", options.queue, default: rules.queueLimit, in: 1...1_000_000)
+    let stall = try settings.number("stall", options.stall, default: 30_000, in: 100...3_600_000)
+    let heartbeat = try settings.number("heartbeat", options.heartbeat, default: 2_000, in: 10...600_000)
+    let expiry = try settings.number("expiry", options.expiry, default: 3 * heartbeat, in: 20...3_600_000)
+    rules.stall = .milliseconds(UInt64(stall))
+    rules.heartbeat = .milliseconds(UInt64(heartbeat))
+    rules.expiry = .milliseconds(UInt64(expiry))
+    return rules
   }
 }
 

@@ -52,6 +52,19 @@ public struct GatewayOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("Where workers connect. (default: tcp://127.0.0.1:5571)", valueName: "url"))
   var workers: String?
+  @Option(
+    help: ArgumentHelp(
+      "Requests that may wait for a worker; further ones are refused with OVERLOADED. (default: 1024)", valueName: "n"))
+  var queue: Int?
+  @Option(
+    help: ArgumentHelp(
+      "How long a client may leave its window closed before its request ends with STALLED. (default: 30000)",
+      valueName: "ms"))
+  var stall: Int?
+  @Option(help: ArgumentHelp("Silence after which a peer is asked whether it lives. (default: 2000)", valueName: "ms"))
+  var heartbeat: Int?
+  @Option(help: ArgumentHelp("Silence that ends a session. (default: three heartbeats)", valueName: "ms"))
+  var expiry: Int?
   @OptionGroup var service: ServiceOptions
 
   /// Made by the parser.

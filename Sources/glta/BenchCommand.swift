@@ -138,7 +138,6 @@ private final class LoadTally: Sendable {
     var stages: [Stage: [Histogram<UInt32>]] = [:]
   }
 
-  static let parts = ["queue", "decode", "compute", "encode"]
   private let state = Mutex(State())
 
   private static func histogram() -> Histogram<UInt32> {
@@ -154,7 +153,8 @@ private final class LoadTally: Sendable {
       state.ok += 1
       _ = state.latency.record(min(microseconds, 600_000_000))
       for (stage, timing) in timings {
-        var histograms = state.stages.removeValue(forKey: stage) ?? LoadTally.parts.map { _ in LoadTally.histogram() }
+        var histograms =
+          state.stages.removeValue(forKey: stage) ?? MeshReport.timeParts.map { _ in LoadTally.histogram() }
         for (index, value) in [timing.queue, timing.decode, timing.compute, timing.encode].enumerated() {
           _ = histograms[index].record(UInt64(min(max(value, 1), 600_000_000)))
         }
@@ -173,7 +173,7 @@ private final class LoadTally: Sendable {
       var stages: [String: [String: LoadReport.Percentiles]] = [:]
       for (stage, histograms) in state.stages {
         stages["\(stage)"] = Dictionary(
-          uniqueKeysWithValues: zip(LoadTally.parts, histograms.map(LoadReport.Percentiles.init)))
+          uniqueKeysWithValues: zip(MeshReport.timeParts, histograms.map(LoadReport.Percentiles.init)))
       }
       return LoadReport(
         requests: state.requests, ok: state.ok, errors: state.errors, seconds: seconds,
@@ -219,8 +219,8 @@ private struct LoadReport: Encodable {
       String(format: "%d requests in %.1f s: %d answered, %.1f a second", requests, seconds, ok, throughput),
       line("latency", latency_ms),
     ]
-    for stage in MeshReport.stages {
-      for part in LoadTally.parts {
+    for stage in MeshReport.stageNames {
+      for part in MeshReport.timeParts {
         if let item = stages[stage]?[part] { lines.append(line("\(stage) \(part)", item)) }
       }
     }

@@ -125,7 +125,8 @@ struct UpCommand: AsyncParsableCommand {
     defer { Task { await client.close() } }
     var waiting = endpoints
     while !Task.isCancelled, let endpoint = waiting.first {
-      if let bytes = try? await client.status(of: endpoint, deadline: .seconds(1)), let report = try? MeshReport(bytes),
+      if let bytes = try? await client.status(of: endpoint, deadline: .seconds(1)),
+        let report = try? MeshReport(json: bytes),
         report.workers(of: "encoder") >= encoders, report.workers(of: "aligner") >= aligners,
         report.workers(of: "ranker") >= rankers
       {

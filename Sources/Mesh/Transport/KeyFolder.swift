@@ -1,5 +1,8 @@
-import Foundation
-public import Mesh
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Musl
+#endif
 
 /// A folder of CURVE keys for one mesh, as `glta keys new` makes it: a pair for each role, the gateway's public key by
 /// itself, and the allow-list.
@@ -36,11 +39,11 @@ public struct KeyFolder: Sendable {
   ///
   /// - Throws: `MeshError.inputOutput`, `.invalidArgument` where the file holds no key.
   public func gatewayKey() throws(MeshError) -> CurvePublicKey {
-    let file = path + "/" + KeyFolder.gatewayName
-    guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
-      throw MeshError(.inputOutput, "cannot read \(file)", hint: "`glta keys new --out DIR` makes keys")
+    let text: String
+    do throws(MeshError) { text = try SmallFile.read(path + "/" + KeyFolder.gatewayName).text } catch {
+      throw MeshError(error.code, error.message, hint: "`glta keys new --out DIR` makes keys")
     }
-    return try CurvePublicKey(text.trimmingCharacters(in: .whitespacesAndNewlines))
+    return try CurvePublicKey(String(text.split(whereSeparator: \.isWhitespace).first ?? ""))
   }
 
   /// How somebody of a role reaches a gateway.
@@ -61,24 +64,26 @@ public struct KeyFolder: Sendable {
   ///
   /// - Throws: `MeshError.inputOutput` where something stands there: keys are never replaced.
   public func create() throws(MeshError) {
-    guard !FileManager.default.fileExists(atPath: path) else {
-      throw MeshError(.inputOutput, "\(path) exists; keys are never replaced", hint: "choose another directory")
-    }
-    do {
-      try FileManager.default.createDirectory(
-        atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-      var lines = ["# public key, role, comment. Read again when it changes: remove a line to shut its key out."]
-      for role in KeyFolder.roles {
-        let pair = try KeyPair.generate()
-        try pair.write(to: path + "/\(role.rawValue).key")
-        lines.append("\(pair.publicKey) \(role.rawValue)")
-        if role == .gateway {
-          try Data("\(pair.publicKey)\n".utf8).write(to: URL(fileURLWithPath: path + "/" + KeyFolder.gatewayName))
-        }
+    try makeFolder()
+    var lines = ["# public key, role, comment. Read again when it changes: remove a line to shut its key out."]
+    for role in KeyFolder.roles {
+      let pair = try KeyPair.generate()
+      try pair.write(to: path + "/\(role.rawValue).key")
+      lines.append("\(pair.publicKey) \(role.rawValue)")
+      if role == .gateway {
+        try SmallFile.write("\(pair.publicKey)\n", to: path + "/" + KeyFolder.gatewayName, mode: 0o644)
       }
-      try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(fileURLWithPath: allowList))
-    } catch let error as MeshError {
-      throw error
-    } catch { throw MeshError(.inputOutput, "cannot write keys to \(path): \(error.localizedDescription)") }
+    }
+    try SmallFile.write(lines.joined(separator: "\n") + "\n", to: allowList, mode: 0o644)
+  }
+
+  private func makeFolder() throws(MeshError) {
+    let parts = path.split(separator: "/")
+    for count in 1..<max(1, parts.count) {
+      mkdir((path.hasPrefix("/") ? "/" : "") + parts[..<count].joined(separator: "/"), 0o755)
+    }
+    guard mkdir(path, 0o700) != 0 else { return }
+    guard errno == EEXIST else { throw systemError("create \(path)") }
+    throw MeshError(.inputOutput, "\(path) exists; keys are never replaced", hint: "choose another directory")
   }
 }

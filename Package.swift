@@ -152,7 +152,9 @@ let package = Package(
     tests("LogitsMatching", ["Tensors"]),
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
     tests("GLTP", ["CLZ4"]),
-    tests("Mesh", ["GLTP", .product(name: "Logging", package: "swift-log")]),
+    .target(
+      name: "MeshTestSupport", dependencies: ["GLTP", "Mesh"], path: "Tests/MeshTestSupport", swiftSettings: settings),
+    tests("Mesh", ["GLTP", "MeshTestSupport", .product(name: "Logging", package: "swift-log")]),
     tests("MeshTesting", ["GLTP", "Mesh"]),
     tests(
       "StageServices",
@@ -164,8 +166,8 @@ let package = Package(
     .testTarget(
       name: "Scenarios",
       dependencies: [
-        "glta", "glta-gateway", "glta-graph-encoder", "glta-token-aligner", "glta-logits-ranker", "Tensors",
-        "TestSupport",
+        "glta", "glta-gateway", "glta-graph-encoder", "glta-token-aligner", "glta-logits-ranker", "Tensors", "GLTP",
+        "Mesh", "MeshTesting", "MeshTestSupport", "TestSupport",
       ], path: "Tests/Scenarios",
       swiftSettings: settings),
   ]

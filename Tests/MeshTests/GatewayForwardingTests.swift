@@ -1,6 +1,7 @@
 import GLTP
 import Logging
 import Mesh
+import MeshTestSupport
 import Testing
 
 extension GatewayTests {

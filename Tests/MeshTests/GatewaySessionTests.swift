@@ -2,6 +2,7 @@ import GLTP
 import Glibc
 import Logging
 import Mesh
+import MeshTestSupport
 import Testing
 
 extension GatewayTests {

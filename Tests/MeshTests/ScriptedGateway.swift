@@ -1,5 +1,6 @@
 import GLTP
 import Mesh
+import MeshTestSupport
 import Synchronization
 import Testing
 

@@ -1,5 +1,6 @@
 import Glibc
 import Mesh
+import MeshTestSupport
 import Synchronization
 import Testing
 

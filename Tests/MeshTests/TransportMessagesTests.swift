@@ -1,6 +1,7 @@
 import GLTP
 import Glibc
 import Mesh
+import MeshTestSupport
 import Synchronization
 import Testing
 

@@ -2,6 +2,7 @@ import GLTP
 import Glibc
 import Logging
 import Mesh
+import MeshTestSupport
 import Synchronization
 import Testing
 

@@ -1,7 +1,7 @@
 import Foundation
 
 /// The parts of every message in Protocols/vectors/invalid.
-func brokenMessages() -> [[[UInt8]]] {
+package func brokenMessages() -> [[[UInt8]]] {
   let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent()
   let folder = root.path + "/Protocols/vectors/invalid/"

@@ -35,6 +35,14 @@ public struct Recommender: Sendable {
     return try ranking.finish(pass: pass)
   }
 
+  /// How many tokens the language model reads for a request, soft ones included.
+  ///
+  /// - Throws: what the stages throw.
+  public func promptLength(of request: RankingRequest) throws(GLTAError) -> Int {
+    let encoded = try encoder.encode(request)
+    return try aligner.align(encoded.view, items: encoded.items).tokenIDs.count
+  }
+
   /// The rankings of many requests, shared out over the pool; each has the bits that it has alone.
   ///
   /// - Parameter progress: called with the requests that are done; returning false stops.

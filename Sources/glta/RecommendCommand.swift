@@ -50,8 +50,10 @@ struct RecommendCommand: ParsableCommand {
     let recommender = try options.loadRecommender()
     let requests = try makeRequests(recommender.bundle)
     let rankings = try recommender.rank(requests, pool: pool)
-    let results = zip(requests, rankings).map {
-      Recommendation($0, $1, of: recommender.bundle, showingHistory: showHistory)
+    let results = try zip(requests, rankings).map { request, ranking in
+      Recommendation(
+        request, ranking, of: recommender.bundle, showingHistory: showHistory,
+        promptTokens: try recommender.promptLength(of: request))
     }
     if json {
       // One user gives one object, several an array: scripts ask for one at a time.
@@ -92,10 +94,14 @@ struct Recommendation: Encodable {
   /// Titles of what the user had, where they were asked for.
   let history: [String]?
   let items: [RankedLine]
+  /// What the language model read for it.
+  let promptTokens: Int
 
   init(
-    _ request: RankingRequest, _ ranking: [RankedItem], of bundle: RecommenderBundle, showingHistory: Bool
+    _ request: RankingRequest, _ ranking: [RankedItem], of bundle: RecommenderBundle, showingHistory: Bool,
+    promptTokens: Int
   ) {
+    self.promptTokens = promptTokens
     let history: [Int32]
     switch request.subject {
     case .user(let index):

@@ -16,7 +16,7 @@ extension GatewayMachine {
     case .sequenceGap: blameAndRestart(run, run, .sequenceGap, session)
     case .internal: failedInternally(run, session)
     case .bundleGone: bundleGone(run, session)
-    default: endAsWorkerSays(run, header, ranking)
+    default: endAsWorkerSays(run, header, end, ranking)
     }
   }
 
@@ -53,13 +53,13 @@ extension GatewayMachine {
     finish(Self.request(run), .ok)
   }
 
-  private mutating func endAsWorkerSays(_ run: Int, _ header: MessageHeader, _ ranking: Payload?) {
+  private mutating func endAsWorkerSays(_ run: Int, _ header: MessageHeader, _ end: RunEnd, _ ranking: Payload?) {
     let request = Self.request(run)
     // What a gateway alone may say, or nobody in an END, is no status of a worker.
     let isKnown =
       header.status.rawValue <= Status.stalled.rawValue && header.status != .poisoned && header.status != .stalled
     if let ranking, header.stage == .ranker { keepRanking(HeldChunk(header: header, payload: ranking), request) }
-    finish(request, isKnown ? header.status : .internal)
+    finish(request, isKnown ? header.status : .internal, detail: isKnown ? end.detail : nil)
   }
 
   // MARK: Times

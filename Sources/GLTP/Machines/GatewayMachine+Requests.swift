@@ -120,9 +120,13 @@ extension GatewayMachine {
   // MARK: The end
 
   /// Ends a request: its runs are cancelled, and its client gets the one END.
-  mutating func finish(_ request: Int, _ status: Status, retryAfter: MonotonicDuration? = nil) {
+  ///
+  /// - Parameter detail: a worker's words for people.
+  mutating func finish(
+    _ request: Int, _ status: Status, retryAfter: MonotonicDuration? = nil, detail: WireText? = nil
+  ) {
     cancelRuns(of: request)
-    sendEnd(request, status, retryAfter)
+    sendEnd(request, status, retryAfter, detail)
     retire(request, status)
   }
 
@@ -132,8 +136,11 @@ extension GatewayMachine {
     retire(request, .cancelled)
   }
 
-  private mutating func sendEnd(_ request: Int, _ status: Status, _ retryAfter: MonotonicDuration?) {
+  private mutating func sendEnd(
+    _ request: Int, _ status: Status, _ retryAfter: MonotonicDuration?, _ detail: WireText?
+  ) {
     var end = requests[request].timings
+    end.detail = detail
     end.retryAfterMilliseconds = retryAfter.map { clientPause($0) }
     var header = MessageHeader(
       .end, attempt: requests[request].clientAttempt, status: status, requestID: requests[request].id,

@@ -46,7 +46,7 @@ extension MeshScenarios {
     let mesh = try await ProcessMesh.small()
     for (arguments, word) in [
       (["--user", "nobody"], "UNKNOWN_USER"), (["--items", "i0,i999"], "UNKNOWN_ITEM"),
-      (["--user", "u1", "--top", "900"], "NOT_ENOUGH_ITEMS"),
+      (["--user", "u1", "--top", "900"], "NOT_ENOUGH_ITEMS"), (["--user", "nobody"], "no user \"nobody\""),
     ] {
       let output = try mesh.rank(arguments)
       #expect(output.status != 0 && output.error.contains(word), "\(output.error)")

@@ -6,8 +6,15 @@ extension GatewayMachine {
       return reject(hello, peer, .version, Reject(versions: configuration.versions))
     }
     let isClient = hello.role == .client
-    guard isClient == (peer.listener == .clients), hello.role != .gateway, role == nil || role == hello.role else {
-      return reject(hello, peer, .unauthorized, Reject())
+    guard isClient == (peer.listener == .clients) else {
+      let detail: WireText =
+        isClient
+        ? "workers connect here; clients do one port below, as a rule"
+        : "clients connect here; workers do one port above, as a rule"
+      return reject(hello, peer, .unauthorized, Reject(detail: detail))
+    }
+    guard hello.role != .gateway, role == nil || role == hello.role else {
+      return reject(hello, peer, .unauthorized, Reject(detail: "the key is not listed for this role"))
     }
     guard !hasDrained, !(isClient && isDraining) else {
       return reject(hello, peer, .draining, Reject(retryAfterMilliseconds: 1000))

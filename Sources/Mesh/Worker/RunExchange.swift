@@ -4,16 +4,10 @@ import GLTP
 enum ComputeReport: Sendable {
   case computing(RunID, StreamKind)
   case idle(RunID)
-  case output(RunID, StreamKind, WorkerChunk, MessageFlags)
-  case finished(RunID, ranking: WorkerChunk?, RunTiming)
+  case output(RunID, StreamKind, MessageHandle, MessageFlags)
+  case finished(RunID, ranking: MessageHandle?, RunTiming)
   case failed(RunID, RunFailure)
   case stopped(RunID)
-}
-
-/// A chunk as the worker's machine holds it: as it came, or encoded with a head that still lacks its place.
-struct WorkerChunk: ChunkPayload {
-  let message: Multipart
-  var byteCount: Int { message.byteCount }
 }
 
 /// The runs of one compute thread, one after another, as the stage sees them. Decodes and encodes on this thread.
@@ -188,7 +182,7 @@ final class RunExchange: StageExchange {
     try check()
     guard let id else { return }
     let encoded =
-      if let ranking { try encode(.ranking(ranking), isFinal: false, flags: []) } else { nil as WorkerChunk? }
+      if let ranking { try encode(.ranking(ranking), isFinal: false, flags: []) } else { nil as MessageHandle? }
     isOver = true
     reports.post(.finished(id, ranking: encoded, clock.timing))
   }
@@ -196,7 +190,7 @@ final class RunExchange: StageExchange {
   /// Encodes a chunk as a PARTIAL; the I/O thread writes the header that belongs to it.
   private func encode(
     _ chunk: StreamChunk, isFinal: Bool, flags: MessageFlags
-  ) throws(StageFailure) -> WorkerChunk {
+  ) throws(StageFailure) -> MessageHandle {
     clock.beginEncoding()
     defer { clock.endEncoding() }
     let stream = chunk.stream
@@ -211,7 +205,7 @@ final class RunExchange: StageExchange {
     let message = messages.take()
     message.append(parts)
     parts.removeAll()
-    return WorkerChunk(message: message)
+    return MessageHandle(message)
   }
 }
 

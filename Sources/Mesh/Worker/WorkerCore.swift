@@ -11,7 +11,7 @@ final class WorkerStatus: Sendable {
 
 /// A worker's I/O thread: moves messages between sockets, machine and compute threads. Used on the loop's thread only.
 final class WorkerCore: @unchecked Sendable {
-  private typealias Machine = WorkerMachine<WorkerChunk>
+  private typealias Machine = WorkerMachine<MessageHandle>
 
   private struct Run {
     let id: RunID
@@ -95,7 +95,7 @@ final class WorkerCore: @unchecked Sendable {
         let decoded = try codec.decode(message)
         return handle(.received(link, PeerMessage(decoded.header, .control(decoded.body))))
       }
-      handle(.received(link, PeerMessage(parsed, .chunk(WorkerChunk(message: message)))))
+      handle(.received(link, PeerMessage(parsed, .chunk(MessageHandle(message)))))
     } catch {
       handle(.refused(link, header, error.consequence, detail: "\(error)"))
     }
@@ -107,11 +107,11 @@ final class WorkerCore: @unchecked Sendable {
     case .computing(let id, let stream): handle(.computing(id, stream))
     case .idle(let id): handle(.idle(id))
     case .output(let id, let stream, let chunk, let flags):
-      if stream == .ranking { rankings.append(chunk.message) }
+      if stream == .ranking { rankings.append(chunk.multipart) }
       handle(.output(id, stream, chunk, flags))
     case .finished(let id, let ranking, let timing):
       forget(id)
-      if let ranking { rankings.append(ranking.message) }
+      if let ranking { rankings.append(ranking.multipart) }
       handle(.finished(id, ranking: ranking, timing: timing))
     case .failed(let id, let failure):
       forget(id)
@@ -208,7 +208,7 @@ final class WorkerCore: @unchecked Sendable {
     case .close(let link): sockets?.close(link)
     case .start(let start): begin(start)
     case .deliver(let id, let stream, let chunk, let sequence, let isFinal):
-      let input = RunInput(message: chunk.message, stream: stream, sequence: sequence)
+      let input = RunInput(message: chunk.multipart, stream: stream, sequence: sequence)
       channel(id)?.deliver(input, isFinal: isFinal)
     case .release(let id, let stream, let chunks): channel(id)?.release(stream, chunks: chunks)
     case .cancel(let id):
@@ -248,7 +248,7 @@ final class WorkerCore: @unchecked Sendable {
 
   // MARK: Sending
 
-  private func send(_ message: PeerMessage<WorkerChunk>, to link: LinkID) {
+  private func send(_ message: PeerMessage<MessageHandle>, to link: LinkID) {
     let header = message.header
     do throws(FrameError) {
       let multipart: Multipart
@@ -256,14 +256,14 @@ final class WorkerCore: @unchecked Sendable {
       case .control(let body): multipart = try codec.encode(Message(header: header, body: body))
       case .chunk(let chunk) where header.stream == .ranking:
         // The machine may send it again, in an END.
-        multipart = try codec.sharing(chunk.message, header: header)
+        multipart = try codec.sharing(chunk.multipart, header: header)
       case .chunk(let chunk):
-        try chunk.message.rewriteHead(header)
-        multipart = chunk.message
+        try chunk.multipart.rewriteHead(header)
+        multipart = chunk.multipart
       case .end(let end, let ranking):
         if header.status == .ok, let timing = end[timing: stage] { latencies.record(timing, at: .now) }
         multipart =
-          if let ranking { try codec.end(header, end, ranking: ranking.message) } else {
+          if let ranking { try codec.end(header, end, ranking: ranking.multipart) } else {
             try codec.encode(Message(header: header, body: .end(end)))
           }
       }

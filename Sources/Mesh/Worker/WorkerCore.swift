@@ -34,6 +34,10 @@ final class WorkerCore: @unchecked Sendable {
   /// The timer has fired; what waited in the sockets is taken in before the machine hears of it.
   private var isTimerDue = false
   private var runs: [Run] = []
+  /// Runs to be given to compute threads at the end of the loop's turn: with what came right behind their REQUEST, so
+  /// that a thread does not wake to wait for it.
+  private var started: [RunChannel] = []
+  private var glance: LoopTimer?
   private var spareChannels: [RunChannel] = []
   /// Rankings that the machine holds or has held: it may send one twice, so the transport cannot take them back.
   private var rankings: [Multipart] = []
@@ -61,6 +65,8 @@ final class WorkerCore: @unchecked Sendable {
   /// - Throws: what `LinkSockets` throws.
   func open() throws(MeshError) {
     timer = loop.makeTimer { [weak self] in self?.timerFired() }
+    glance = loop.makeTimer { [weak self] in self?.keepGlancing() }
+    loop.atEndOfTurn { [weak self] in self?.startRuns() }
     sockets = try LinkSockets(
       to: configuration.gateways, loop: loop, security: configuration.security, resolver: configuration.resolver,
       resolveInterval: configuration.resolveInterval, timings: configuration.timings
@@ -133,6 +139,7 @@ final class WorkerCore: @unchecked Sendable {
     sockets?.closeAll(linger: .zero)
     stopRuns()
     timer?.disarm()
+    glance?.disarm()
   }
 
   /// Stops what is computed, and closes the sockets.
@@ -140,6 +147,7 @@ final class WorkerCore: @unchecked Sendable {
     stopRuns()
     sockets?.closeAll(linger: .milliseconds(200))
     timer?.disarm()
+    glance?.disarm()
     status.isReady.store(false, ordering: .relaxed)
     status.sessions.store(0, ordering: .relaxed)
   }
@@ -214,6 +222,7 @@ final class WorkerCore: @unchecked Sendable {
     case .cancel(let id):
       guard let channel = channel(id) else { return }
       channel.stop()
+      startRuns()
       if queue.remove(channel) {
         forget(id)
         handle(.stopped(id))
@@ -235,7 +244,23 @@ final class WorkerCore: @unchecked Sendable {
       channel = RunChannel(start)
     }
     runs.append(Run(id: start.id, channel: channel))
-    queue.add(channel)
+    started.append(channel)
+    keepGlancing()
+  }
+
+  private func startRuns() {
+    guard !started.isEmpty else { return }
+    queue.add(started)
+    started.removeAll(keepingCapacity: true)
+  }
+
+  /// How late the machine may hear that computation has begun something, or waits.
+  private static let glanceInterval = Duration.milliseconds(20)
+
+  /// What compute threads say does not wake the loop unless something is to be sent; while they have runs, it looks.
+  private func keepGlancing() {
+    guard !runs.isEmpty, let glance, glance.deadline == nil else { return }
+    glance.arm(after: WorkerCore.glanceInterval)
   }
 
   private func forget(_ id: RunID) {

@@ -71,6 +71,13 @@ struct GatewayCodec: ~Copyable {
   /// The message on the wire.
   mutating func encode(_ message: PeerMessage<MessageHandle>) throws(FrameError) -> Multipart {
     switch message.body {
+    case .control(.rank(var request)):
+      // Encoders are near, and a client's lists lie ready in memory: sent as they lie, they are not even copied.
+      request.items = request.items?.stored
+      request.candidates = request.candidates?.stored
+      request.exclude = request.exclude?.stored
+      request.allow = request.allow?.stored
+      return try encode(Message(header: message.header, body: .rank(request)))
     case .control(let body): return try encode(Message(header: message.header, body: body))
     case .chunk(let payload): return forward(payload.multipart, message.header)
     case .end(let end, nil): return try encode(Message(header: message.header, body: .end(end)))

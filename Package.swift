@@ -162,6 +162,14 @@ let package = Package(
         "Tensors", "Interactions", "LanguageModels", "LogitsMatching", "TokenAlignment", "Bundles", "RankingStages",
         "Training", "GraphEncoding", "GLTP", "Mesh",
       ]),
+    // What the wire and the mesh allocate in steady state, counted in a process that is linked with its own malloc.
+    .target(name: "CAllocationCounter", path: "Tests/Allocations/CAllocationCounter"),
+    .executableTarget(
+      name: "glta-allocations", dependencies: ["CAllocationCounter", "GLTP", "Mesh", "MeshTesting"],
+      path: "Tests/Allocations/Probe", swiftSettings: settings),
+    .testTarget(
+      name: "AllocationTests", dependencies: ["glta-allocations", "TestSupport"], path: "Tests/AllocationTests",
+      swiftSettings: settings),
     // The tool as people call it, in processes of its own.
     .testTarget(
       name: "Scenarios",

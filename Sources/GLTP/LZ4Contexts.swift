@@ -2,14 +2,14 @@ import CLZ4
 
 /// liblz4's state for compressing, made once and reused: a frame then allocates nothing.
 struct LZ4Compressor: ~Copyable {
-  private let context: OpaquePointer
+  /// Nil where there was no memory for it: nothing is compressed then.
+  private let context: OpaquePointer?
   private var preferences: LZ4F_preferences_t
 
   init() {
     var context: OpaquePointer?
     let code = LZ4F_createCompressionContext(&context, UInt32(LZ4F_VERSION))
-    guard LZ4F_isError(code) == 0, let context else { fatalError("out of memory for an LZ4 context") }
-    self.context = context
+    self.context = LZ4F_isError(code) == 0 ? context : nil
     preferences = LZ4F_preferences_t()
     // 64 KiB blocks decompress straight into their place; independent blocks and autoflush need no buffers of LZ4's own.
     preferences.frameInfo.blockSizeID = LZ4F_max64KB
@@ -27,7 +27,7 @@ struct LZ4Compressor: ~Copyable {
   ///
   /// - Parameter target: has `bound(source.count)` bytes.
   mutating func compress(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> Int? {
-    guard var position = target.baseAddress else { return nil }
+    guard let context, var position = target.baseAddress else { return nil }
     let end = position + target.count
     preferences.frameInfo.contentSize = UInt64(source.count)
     var options = LZ4F_compressOptions_t()
@@ -46,13 +46,13 @@ struct LZ4Compressor: ~Copyable {
 
 /// liblz4's state for decompressing, made once and reused.
 struct LZ4Decompressor: ~Copyable {
-  private let context: OpaquePointer
+  /// Nil where there was no memory for it: nothing can be decompressed then.
+  private let context: OpaquePointer?
 
   init() {
     var context: OpaquePointer?
     let code = LZ4F_createDecompressionContext(&context, UInt32(LZ4F_VERSION))
-    guard LZ4F_isError(code) == 0, let context else { fatalError("out of memory for an LZ4 context") }
-    self.context = context
+    self.context = LZ4F_isError(code) == 0 ? context : nil
   }
 
   deinit { LZ4F_freeDecompressionContext(context) }
@@ -60,10 +60,11 @@ struct LZ4Decompressor: ~Copyable {
   /// Decompresses one frame, whose header has been checked, into exactly `target.count` bytes.
   ///
   /// - Throws: `.lz4Block` for blocks that are not LZ4, `.lz4Output` for more or less output, `.lz4Truncated` for a frame
-  ///   that does not end, `.lz4Trailing` for bytes behind it.
+  ///   that does not end, `.lz4Trailing` for bytes behind it; `.decodeBudget` without memory for liblz4's state.
   mutating func decompress(
     _ frame: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(FrameError) {
+    guard let context else { throw FrameError(.decodeBudget, found: target.count) }
     LZ4F_resetDecompressionContext(context)
     var produced = 0
     var consumed = 0

@@ -281,7 +281,7 @@ public struct MessageEncoder: ~Copyable, @unchecked Sendable {
     let target = UnsafeMutableRawBufferPointer(start: buffer.base, count: bound)
     var byteCount = compressor.compress(source, into: target)
     if byteCount == nil {
-      // Cannot happen with a target of the bound's size; a frame of stored blocks is right in any case.
+      // Without memory for liblz4's state; a frame of stored blocks is right in any case.
       LZ4Frame.writeStored(source.baseAddress.unsafelyUnwrapped, source.count, to: buffer.base)
       byteCount = LZ4Frame.storedBytes(source.count)
     }

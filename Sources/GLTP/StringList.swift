@@ -46,6 +46,14 @@ public struct StringList: Sendable, Equatable {
     }
   }
 
+  /// The same list, not to be compressed when it is sent: between machines that are near one another that takes longer
+  /// than the bytes do.
+  package var stored: StringList {
+    var tensor = tensor
+    tensor.compression = .stored
+    return StringList(tensor: tensor, count: count)
+  }
+
   /// The list as strings.
   public var strings: [String] {
     var strings: [String] = []
@@ -82,14 +90,24 @@ extension BufferPool {
       guard let base = bytes.baseAddress else { return }
       var offset = 0
       for string in strings {
-        base.store(UInt16(string.utf8.count), offset)
-        offset += 2
-        for byte in string.utf8 {
-          base.store(byte, offset)
-          offset += 1
-        }
+        let length = string.utf8.count
+        base.store(UInt16(length), offset)
+        string.utf8.copy(to: base + offset + 2)
+        offset += 2 + length
       }
     }
     return StringList(tensor: tensor, count: strings.count)
+  }
+}
+
+extension String.UTF8View {
+  /// Writes all bytes to memory that has room for them.
+  fileprivate func copy(to target: UnsafeMutableRawPointer) {
+    let isCopied: Void? = withContiguousStorageIfAvailable { bytes in
+      guard let source = bytes.baseAddress else { return }
+      target.copyMemory(from: source, byteCount: bytes.count)
+    }
+    guard isCopied == nil else { return }
+    for (offset, byte) in enumerated() { target.store(byte, offset) }
   }
 }

@@ -25,8 +25,26 @@ extension UnsafeRawBufferPointer {
     return all == 0
   }
 
+  private var isASCII: Bool {
+    let high: UInt64 = 0x8080_8080_8080_8080
+    guard count >= 8 else {
+      var all: UInt8 = 0
+      for index in 0..<count { all |= load(index, UInt8.self) }
+      return all < 0x80
+    }
+    var index = 0
+    while index + 8 <= count {
+      guard load(index, UInt64.self) & high == 0 else { return false }
+      index += 8
+    }
+    // The last word overlaps the one before.
+    return load(count - 8, UInt64.self) & high == 0
+  }
+
   /// Whether the bytes are UTF-8 (RFC 3629): shortest forms only, no surrogates, nothing above U+10FFFF.
-  var isUTF8: Bool {
+  package var isUTF8: Bool {
+    // Ids and titles are ASCII, nearly all.
+    if isASCII { return true }
     var index = 0
     while index < count {
       let first: UInt8 = load(index)

@@ -90,6 +90,9 @@ public struct WireTensor: @unchecked Sendable {
 
   var base: UnsafeMutableRawPointer { buffer.base + WireTensor.headroom }
 
+  /// `base` for what is inlined elsewhere: generic code that is not runs unspecialised, and takes microseconds an element.
+  @usableFromInline var start: UnsafeMutableRawPointer { base }
+
   /// The bytes, for reading.
   public func withUnsafeBytes<Result, Failure: Error>(
     _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
@@ -109,18 +112,20 @@ public struct WireTensor: @unchecked Sendable {
   /// The elements, for reading.
   ///
   /// - Precondition: `Element` has the size of the dtype.
+  @inlinable
   public func withElements<Element: BitwiseCopyable, Result, Failure: Error>(
     as _: Element.Type = Element.self, _ body: (UnsafeBufferPointer<Element>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     precondition(MemoryLayout<Element>.stride == dtype.byteCount, "elements of another size")
-    defer { withExtendedLifetime(buffer) {} }
-    let elements = base.assumingMemoryBound(to: Element.self)
+    defer { withExtendedLifetime(self) {} }
+    let elements = start.assumingMemoryBound(to: Element.self)
     return try body(UnsafeBufferPointer(start: elements, count: count))
   }
 
   /// The elements as an array.
   ///
   /// - Precondition: `Element` has the size of the dtype.
+  @inlinable
   public func array<Element: BitwiseCopyable>(of _: Element.Type = Element.self) -> [Element] {
     withElements { Array($0) }
   }
@@ -145,20 +150,23 @@ extension BufferPool {
   }
 
   /// A vector with the elements of a collection, whose type has the size of the dtype.
+  @inlinable
   public func vector<Element: BitwiseCopyable>(
     _ id: TensorID, _ dtype: WireDType, _ elements: some Collection<Element>
   ) -> WireTensor {
     precondition(MemoryLayout<Element>.stride == dtype.byteCount, "elements of another size")
     let tensor = tensor(id, dtype, WireShape(elements.count))
-    tensor.withUnsafeMutableBytes { bytes in
-      _ = bytes.bindMemory(to: Element.self).initialize(from: elements)
-    }
+    let target = UnsafeMutableRawBufferPointer(start: tensor.start, count: tensor.byteCount)
+    _ = target.bindMemory(to: Element.self).initialize(from: elements)
+    withExtendedLifetime(tensor) {}
     return tensor
   }
 
   /// An i32 vector.
+  @inlinable
   public func vector(_ id: TensorID, _ elements: some Collection<Int32>) -> WireTensor { vector(id, .i32, elements) }
 
   /// An f32 vector.
+  @inlinable
   public func vector(_ id: TensorID, _ elements: some Collection<Float>) -> WireTensor { vector(id, .f32, elements) }
 }

@@ -10,6 +10,7 @@ struct LocalMeshTests {
   @Test func ranksAsItsStagesDo() async throws {
     let stages = FakeStages()
     try await LocalMesh.run(stages.encoder, stages.aligner, stages.ranker) { mesh in
+      var timed: Set<Stage> = []
       for query in [
         RankingQuery(user: "u7", count: 10), RankingQuery(items: ["i3", "i99"], count: 3),
         stages.query("u1", 5) { $0.candidates = .best(20) },
@@ -17,11 +18,14 @@ struct LocalMeshTests {
         stages.query("u3", 5) { $0.exclude = ["i1", "i2"] }, stages.query("u4", 5) { $0.allow = ["i8", "i9", "i10"] },
       ] {
         var ranking = try await mesh.client.ranking(query)
-        #expect(Set(ranking.timings.keys) == [.encoder, .aligner, .ranker])
+        // The ranker may be done before the END of a stage whose chunks it has read.
+        #expect(ranking.timings[.ranker] != nil)
+        timed.formUnion(ranking.timings.keys)
         ranking.timings = [:]
         let expected = try stages.ranking(for: query)
         #expect(ranking == expected)
       }
+      #expect(timed == [.encoder, .aligner, .ranker])
     }
   }
 

@@ -195,7 +195,9 @@ struct WorkerTests {
         #expect(timing.attempt == 1 && timing.decode > 0)
         #expect(timing.queue < 1_000_000)
         #expect(try await gateway.next(.credit).message.body == .credit(total: 2))
-        #expect(gateway.all(.ack).contains { $0.header.stream == .candidates && $0.header.sequence == 2 })
+        // Nothing waits for the ACK of a stream's last chunk.
+        let acknowledged = gateway.all(.ack).map { "\($0.header.stream) \($0.header.sequence)" }
+        #expect(acknowledged == ["candidates 1"])
       }
     }
   }

@@ -56,7 +56,7 @@ extension ClientMachine {
     for step in links.indices {
       let index = (turn + step) % links.count
       guard links[index].isOpen, !links[index].isGatewayDraining, !removed.contains(links[index].id) else { continue }
-      let tried = request.tried.count { $0 == links[index].id }
+      let tried = request.tried.count(of: links[index].id)
       let load = requests.values.count { $0.link == links[index].id }
       if best.map({ (tried, load) < ($0.tried, $0.load) }) ?? true { best = (index, tried, load) }
     }
@@ -67,7 +67,7 @@ extension ClientMachine {
   /// Whether a gateway that never had the request could take it now.
   private func hasFreshLink(for request: ClientRequest<Payload>) -> Bool {
     links.contains {
-      $0.isOpen && !$0.isGatewayDraining && !removed.contains($0.id) && !request.tried.contains($0.id)
+      $0.isOpen && !$0.isGatewayDraining && !removed.contains($0.id) && request.tried.count(of: $0.id) == 0
     }
   }
 

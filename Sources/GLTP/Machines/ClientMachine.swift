@@ -31,11 +31,13 @@ public struct ClientMachine<Payload: ChunkPayload>: Sendable {
   public internal(set) var counters = ClientCounters()
 
   /// A machine without gateways: hand in `added` for each.
+  @_specialize(where Payload == RankingSnapshot)
   public init(_ configuration: ClientConfiguration = ClientConfiguration()) {
     self.configuration = configuration
   }
 
   /// Takes in what happened at `now`, and adds what is to be done to `actions`. Carry all of it out before the next event.
+  @_specialize(where Payload == RankingSnapshot)
   public mutating func handle(_ event: Event, now: MonotonicTime, into actions: inout [Action]) {
     switch event {
     case .added(let id, let name): add(id, name, now, &actions)
@@ -56,15 +58,21 @@ public struct ClientMachine<Payload: ChunkPayload>: Sendable {
 
   /// When to hand in `.timer`, unless another event moves it. Hand in first what waits in the sockets.
   public var nextTimer: MonotonicTime {
-    var time = MonotonicTime.distantFuture
-    for link in links { time = min(time, link.nextTimer) }
-    for request in requests.values { time = min(time, request.nextTimer(grace: configuration.grace)) }
-    for question in questions { time = min(time, question.limit) }
-    return time
+    @_specialize(where Payload == RankingSnapshot)
+    get {
+      var time = MonotonicTime.distantFuture
+      for link in links { time = min(time, link.nextTimer) }
+      for request in requests.values { time = min(time, request.nextTimer(grace: configuration.grace)) }
+      for question in questions { time = min(time, question.limit) }
+      return time
+    }
   }
 
   /// Open sessions.
-  public var sessionCount: Int { links.count { $0.isOpen } }
+  public var sessionCount: Int {
+    @_specialize(where Payload == RankingSnapshot)
+    get { links.count { $0.isOpen } }
+  }
 
   /// Whether no request and no question is under way.
   public var isIdle: Bool { requests.isEmpty && questions.isEmpty }

@@ -16,7 +16,7 @@ struct ClientRequest<Payload: ChunkPayload>: Sendable {
   var receiver = StreamReceiver()
   var newest: (payload: Payload, isProvisional: Bool)?
   /// Gateways that had it, in order.
-  var tried: [LinkID] = []
+  var tried = ShortList<LinkID>()
   var failures: [GatewayFailure] = []
   /// Whether the one retry of INTERNAL and CORRUPT has been used.
   var hasRetriedOnce = false

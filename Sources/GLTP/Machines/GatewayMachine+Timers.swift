@@ -3,12 +3,15 @@
 extension GatewayMachine {
   /// When to come back with `timer`; `distantFuture` where nothing is due ever. It may come early, never late.
   public var nextTimer: MonotonicTime {
-    var next = min(sessionTimers.first?.key ?? .distantFuture, requestTimers.first?.key ?? .distantFuture)
-    // Memories may linger for a second, so that they do not wake the gateway once each.
-    if let over = doneQueue.first { next = min(next, over.time + configuration.doneLifetime + .seconds(1)) }
-    if let stranger = strangerQueue.first { next = min(next, stranger.time + .seconds(2)) }
-    if let status = statuses.first { next = min(next, status.deadline) }
-    return min(next, reportsExpire)
+    @_specialize(where Payload == MessageHandle)
+    get {
+      var next = min(sessionTimers.first?.key ?? .distantFuture, requestTimers.first?.key ?? .distantFuture)
+      // Memories may linger for a second, so that they do not wake the gateway once each.
+      if let over = doneQueue.first { next = min(next, over.time + configuration.doneLifetime + .seconds(1)) }
+      if let stranger = strangerQueue.first { next = min(next, stranger.time + .seconds(2)) }
+      if let status = statuses.first { next = min(next, status.deadline) }
+      return min(next, reportsExpire)
+    }
   }
 
   mutating func fireTimers() {

@@ -67,6 +67,7 @@ public struct GatewayMachine<Payload: ChunkPayload>: Sendable {
   var hasDrained = false
 
   /// A gateway without sessions. A `firstSessionID` of 0 counts as 1, since 0 means no session on the wire.
+  @_specialize(where Payload == MessageHandle)
   public init(configuration: GatewayConfiguration = GatewayConfiguration()) {
     self.configuration = configuration
     nextSessionID = max(configuration.firstSessionID, 1)
@@ -77,6 +78,7 @@ public struct GatewayMachine<Payload: ChunkPayload>: Sendable {
   /// - Parameters:
   ///   - now: never before that of an earlier event.
   ///   - actions: what is to be done is appended. Keep the array, emptied, for the next event.
+  @_specialize(where Payload == MessageHandle)
   public mutating func handle(
     _ event: GatewayEvent<Payload>, now: MonotonicTime, into actions: inout [GatewayAction<Payload>]
   ) {

@@ -98,11 +98,11 @@ public struct StreamReceiver: Sendable, Hashable {
 
   /// Acknowledges the first `count` chunks.
   ///
-  /// - Returns: the sequence of the ACK to send; nil where an earlier one said as much.
+  /// - Returns: the sequence of the ACK to send; nil where an earlier one said as much, or nothing may follow.
   public mutating func acknowledge(upTo count: UInt32) -> UInt32? {
     let count = min(count, accepted)
     guard count > acknowledged else { return nil }
     acknowledged = count
-    return count
+    return isFinished ? nil : count
   }
 }

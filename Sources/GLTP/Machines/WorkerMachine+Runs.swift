@@ -281,8 +281,8 @@ extension WorkerMachine {
   }
 
   private mutating func endWhenSent(_ index: Int, _ now: MonotonicTime, _ actions: inout [Action]) {
-    guard let finish = runs[index].finish, runs[index].instructionOutput.waiting.isEmpty,
-      runs[index].candidateOutput.waiting.isEmpty
+    guard let finish = runs[index].finish, !runs[index].instructionOutput.isWaiting,
+      !runs[index].candidateOutput.isWaiting
     else { return }
     var end = RunEnd()
     end[timing: runs[index].stage] = finish.timing

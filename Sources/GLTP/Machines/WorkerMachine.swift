@@ -31,12 +31,14 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
   var lastComputation = MonotonicTime.zero
 
   /// A machine without gateways: hand in `added` for each.
+  @_specialize(where Payload == MessageHandle)
   public init(_ configuration: WorkerConfiguration) {
     self.configuration = configuration
     credits = WorkerCredits(slots: configuration.slots)
   }
 
   /// Takes in what happened at `now`, and adds what is to be done to `actions`. Carry all of it out before the next event.
+  @_specialize(where Payload == MessageHandle)
   public mutating func handle(_ event: Event, now: MonotonicTime, into actions: inout [Action]) {
     if event.isOfComputation { lastComputation = now }
     switch event {
@@ -62,20 +64,29 @@ public struct WorkerMachine<Payload: ChunkPayload>: Sendable {
 
   /// When to hand in `.timer`, unless another event moves it. Hand in first what waits in the sockets.
   public var nextTimer: MonotonicTime {
-    var time = leaving.map { $0.isDone ? .distantFuture : $0.limit } ?? .distantFuture
-    for link in links { time = min(time, link.nextTimer) }
-    for index in runs.indices {
-      time = min(time, runs[index].nextTimer(stuckLimit: configuration.stuckLimit))
-      if let since = unattendedSince(index) { time = min(time, since + configuration.stuckLimit) }
+    @_specialize(where Payload == MessageHandle)
+    get {
+      var time = leaving.map { $0.isDone ? .distantFuture : $0.limit } ?? .distantFuture
+      for link in links { time = min(time, link.nextTimer) }
+      for index in runs.indices {
+        time = min(time, runs[index].nextTimer(stuckLimit: configuration.stuckLimit))
+        if let since = unattendedSince(index) { time = min(time, since + configuration.stuckLimit) }
+      }
+      return time
     }
-    return time
   }
 
   /// Whether the worker can be given runs: it has a session, and neither leaves nor is stuck.
-  public var isReady: Bool { leaving == nil && links.contains { $0.phase == .open } }
+  public var isReady: Bool {
+    @_specialize(where Payload == MessageHandle)
+    get { leaving == nil && links.contains { $0.phase == .open } }
+  }
 
   /// Open sessions.
-  public var sessionCount: Int { links.count { $0.isOpen } }
+  public var sessionCount: Int {
+    @_specialize(where Payload == MessageHandle)
+    get { links.count { $0.isOpen } }
+  }
 
   /// Whether nothing of any run is left.
   public var isIdle: Bool { runs.isEmpty }

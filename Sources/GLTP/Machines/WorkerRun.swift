@@ -18,11 +18,14 @@ struct WorkerInput: Sendable {
 /// An output stream of a run: what its window does not let out waits.
 struct WorkerOutput<Payload: ChunkPayload>: Sendable {
   var sender: StreamSender
-  private(set) var waiting: [(payload: Payload, flags: MessageFlags)] = []
+  private var waiting = ShortList<(payload: Payload, flags: MessageFlags)>()
   /// Whether computation has given the last chunk.
   private(set) var isComplete = false
 
   init(window: UInt32) { sender = StreamSender(window: window) }
+
+  /// Whether chunks wait for the window.
+  var isWaiting: Bool { !waiting.isEmpty }
 
   mutating func add(_ payload: Payload, _ flags: MessageFlags) {
     waiting.append((payload, flags))
@@ -31,18 +34,15 @@ struct WorkerOutput<Payload: ChunkPayload>: Sendable {
 
   /// A snapshot replaces what has not been sent.
   mutating func replace(_ payload: Payload, _ flags: MessageFlags) {
-    waiting.removeAll(keepingCapacity: true)
+    waiting.removeAll()
     waiting.append((payload, flags))
   }
 
-  mutating func forgetWaiting() { waiting.removeAll(keepingCapacity: true) }
+  mutating func forgetWaiting() { waiting.removeAll() }
 
   /// The next chunk that the window lets out.
   mutating func next() -> (payload: Payload, flags: MessageFlags, sequence: UInt32)? {
-    guard sender.isOpen, !waiting.isEmpty else { return nil }
-    let chunk = waiting[0]
-    // Nearly always it is the only one; closing a gap in an array allocates.
-    if waiting.count == 1 { waiting.removeAll(keepingCapacity: true) } else { waiting.removeFirst() }
+    guard sender.isOpen, let chunk = waiting.popFirst() else { return nil }
     return (chunk.payload, chunk.flags, sender.send(isFinal: chunk.flags.contains(.final)))
   }
 }

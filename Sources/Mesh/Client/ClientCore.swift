@@ -20,7 +20,7 @@ final class StatusQuestion: Sendable {
 
 /// A client's I/O thread: moves messages between sockets, machine and tickets. Used on the loop's thread only.
 final class ClientCore: @unchecked Sendable {
-  private typealias Machine = ClientMachine<ClientChunk>
+  private typealias Machine = ClientMachine<RankingSnapshot>
 
   private unowned let loop: EventLoop
   private let gateways: [Endpoint]
@@ -142,11 +142,11 @@ final class ClientCore: @unchecked Sendable {
     do throws(FrameError) {
       header = try MessageHeader(parsing: message[0])
       let decoded = try codec.decode(message)
-      let body: PeerMessage<ClientChunk>.Body
+      let body: PeerMessage<RankingSnapshot>.Body
       switch decoded.body {
-      case .partial(.ranking(let ranking)): body = .chunk(ClientChunk(ranking: ranking))
+      case .partial(.ranking(let ranking)): body = .chunk(ranking)
       case .end(var end):
-        let ranking = end.ranking.map { ClientChunk(ranking: $0) }
+        let ranking = end.ranking
         end.ranking = nil
         body = .end(end, ranking: ranking)
       default: body = .control(decoded.body)
@@ -202,7 +202,7 @@ final class ClientCore: @unchecked Sendable {
       sockets?.close(link)
       names[link] = nil
     case .snapshot(let id, let chunk, let isProvisional):
-      tickets[id]?.take(chunk.ranking, isProvisional: isProvisional)
+      tickets[id]?.take(chunk, isProvisional: isProvisional)
     case .complete(let id, let outcome): tickets.removeValue(forKey: id)?.finish(outcome)
     case .report(let id, let report):
       questions.removeValue(forKey: id)?.answer.open(.success(report.json.array(of: UInt8.self)))
@@ -214,7 +214,7 @@ final class ClientCore: @unchecked Sendable {
     }
   }
 
-  private func send(_ message: PeerMessage<ClientChunk>, to link: LinkID) {
+  private func send(_ message: PeerMessage<RankingSnapshot>, to link: LinkID) {
     guard case .control(let body) = message.body else { return }
     if case .rank = body { tickets[message.header.requestID]?.sent(to: names[link] ?? "\(link)") }
     do throws(FrameError) {

@@ -1,29 +1,20 @@
 import GLTP
 import Synchronization
 
-/// A ranking as the client's machine holds it, decoded.
-struct ClientChunk: ChunkPayload {
-  let ranking: RankingSnapshot
-
-  var byteCount: Int {
-    ranking.items.tensor.byteCount + ranking.scores.byteCount + (ranking.titles?.tensor.byteCount ?? 0)
-  }
-}
-
 /// One request between the task that waits for it and the I/O thread. Holds the newest ranking only: a task that is slow
 /// skips those between.
 final class RequestTicket: Sendable {
   enum Step: Sendable {
     case snapshot(RankingSnapshot, isProvisional: Bool)
     case ranked(RankingSnapshot, RunEnd)
-    case failed(RankFailure<ClientChunk>)
+    case failed(RankFailure<RankingSnapshot>)
   }
 
   private struct State {
     var newest: (ranking: RankingSnapshot, isProvisional: Bool)?
     var hasNews = false
     var hasSnapshots = false
-    var outcome: RankOutcome<ClientChunk>?
+    var outcome: RankOutcome<RankingSnapshot>?
     var waiter: CheckedContinuation<Step, Never>?
     var gateway: String?
   }
@@ -47,7 +38,7 @@ final class RequestTicket: Sendable {
   }
 
   /// Sets the outcome, unless there is one. From any thread.
-  func finish(_ outcome: RankOutcome<ClientChunk>) {
+  func finish(_ outcome: RankOutcome<RankingSnapshot>) {
     advance { state in
       guard state.outcome == nil else { return }
       state.outcome = outcome
@@ -57,13 +48,13 @@ final class RequestTicket: Sendable {
   }
 
   /// The request's end without a gateway's doing.
-  func giveUp(_ cause: RankFailure<ClientChunk>.Cause, _ detail: String) {
+  func giveUp(_ cause: RankFailure<RankingSnapshot>.Cause, _ detail: String) {
     let newest = state.withLock { $0.newest }
     finish(
       .failed(
         RankFailure(
           cause: cause, status: cause == .cancelled ? .cancelled : nil, detail: detail,
-          newest: newest.map { ClientChunk(ranking: $0.ranking) }, isProvisional: newest?.isProvisional ?? false)))
+          newest: newest?.ranking, isProvisional: newest?.isProvisional ?? false)))
   }
 
   /// Whether the request is over.
@@ -99,7 +90,7 @@ final class RequestTicket: Sendable {
       return .snapshot(newest.ranking, isProvisional: newest.isProvisional)
     }
     switch state.outcome {
-    case .ranked(let chunk, let end)?: return .ranked(chunk.ranking, end)
+    case .ranked(let chunk, let end)?: return .ranked(chunk, end)
     case .failed(let failure)?: return .failed(failure)
     case nil: return nil
     }
@@ -107,7 +98,7 @@ final class RequestTicket: Sendable {
 
   // MARK: What went wrong
 
-  func error(_ failure: RankFailure<ClientChunk>) -> MeshError {
+  func error(_ failure: RankFailure<RankingSnapshot>) -> MeshError {
     let (gateway, hasSnapshots) = state.withLock { ($0.gateway, $0.hasSnapshots) }
     let stage: RequestFailure.State =
       switch failure.cause {
@@ -117,7 +108,7 @@ final class RequestTicket: Sendable {
       }
     let report = RequestFailure(
       request: id, state: stage, gateway: gateway, status: failure.status, gateways: failure.gateways,
-      best: failure.newest.map { Ranking($0.ranking) }, isProvisional: failure.isProvisional,
+      best: failure.newest.map { Ranking($0) }, isProvisional: failure.isProvisional,
       retryAfter: failure.retryAfterMilliseconds.map { .milliseconds(Int64($0)) })
     let place = gateway.map { " at \($0)" } ?? ""
     let history = failure.gateways.isEmpty ? "" : " (\(failure.gateways.map(\.description).joined(separator: "; ")))"

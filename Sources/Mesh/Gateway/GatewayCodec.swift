@@ -24,7 +24,7 @@ struct GatewayCodec: ~Copyable {
   /// A message as the state machine sees it. The gateway passes on what workers make, and reads all else.
   mutating func decode(
     _ message: Multipart, from edge: PeerID.Listener
-  ) throws(FrameError) -> PeerMessage<ForwardedMessage> {
+  ) throws(FrameError) -> PeerMessage<MessageHandle> {
     guard edge == .workers else {
       let decoded = try message.withParts { parts throws(FrameError) in try clientDecoder.decode(parts) }
       return PeerMessage(decoded.header, .control(decoded.body))
@@ -55,7 +55,7 @@ struct GatewayCodec: ~Copyable {
   static func header(of message: Multipart) -> MessageHeader? { try? MessageHeader(parsing: message[0]) }
 
   /// Whether all payloads are as their maker checksummed them.
-  mutating func isIntact(_ payload: ForwardedMessage) -> Bool {
+  mutating func isIntact(_ payload: MessageHandle) -> Bool {
     payload.multipart.withParts { parts in
       do throws(FrameError) {
         try workerDecoder.verify(parts)
@@ -69,8 +69,15 @@ struct GatewayCodec: ~Copyable {
   // MARK: Sending
 
   /// The message on the wire.
-  mutating func encode(_ message: PeerMessage<ForwardedMessage>) throws(FrameError) -> Multipart {
+  mutating func encode(_ message: PeerMessage<MessageHandle>) throws(FrameError) -> Multipart {
     switch message.body {
+    case .control(.rank(var request)):
+      // Encoders are near, and a client's lists lie ready in memory: sent as they lie, they are not even copied.
+      request.items = request.items?.stored
+      request.candidates = request.candidates?.stored
+      request.exclude = request.exclude?.stored
+      request.allow = request.allow?.stored
+      return try encode(Message(header: message.header, body: .rank(request)))
     case .control(let body): return try encode(Message(header: message.header, body: body))
     case .chunk(let payload): return forward(payload.multipart, message.header)
     case .end(let end, nil): return try encode(Message(header: message.header, body: .end(end)))

@@ -9,9 +9,9 @@ final class GatewayCore: @unchecked Sendable {
   private let logger: Logger
   private let drained: Latch<Bool>
 
-  private var machine: GatewayMachine<ForwardedMessage>
+  private var machine: GatewayMachine<MessageHandle>
   private var codec: GatewayCodec
-  private var actions: [GatewayAction<ForwardedMessage>] = []
+  private var actions: [GatewayAction<MessageHandle>] = []
   /// Peers that we have given up while carrying out actions.
   private var abandoned: [PeerID] = []
   private var meters = GatewayMeters()
@@ -171,7 +171,7 @@ final class GatewayCore: @unchecked Sendable {
 
   // MARK: The state machine
 
-  private func handle(_ event: GatewayEvent<ForwardedMessage>) {
+  private func handle(_ event: GatewayEvent<MessageHandle>) {
     let now = MonotonicTime.now
     machine.handle(event, now: now, into: &actions)
     var index = 0
@@ -188,7 +188,7 @@ final class GatewayCore: @unchecked Sendable {
     armTimer()
   }
 
-  private func perform(_ action: GatewayAction<ForwardedMessage>, _ now: MonotonicTime) {
+  private func perform(_ action: GatewayAction<MessageHandle>, _ now: MonotonicTime) {
     switch action {
     case .send(let message, let id): send(message, to: id)
     case .close(let id):
@@ -218,7 +218,7 @@ final class GatewayCore: @unchecked Sendable {
 
   // MARK: Sending
 
-  private func send(_ message: PeerMessage<ForwardedMessage>, to id: PeerID) {
+  private func send(_ message: PeerMessage<MessageHandle>, to id: PeerID) {
     guard let (peer, listener) = find(id), !peer.isExpelled else { return }
     do throws(FrameError) {
       send(try codec.encode(message), message.header.kind, to: peer, listener, id)

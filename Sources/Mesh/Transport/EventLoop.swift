@@ -35,6 +35,7 @@ package final class EventLoop: @unchecked Sendable {
   private var mustRebuildDescriptors = true
   private var members: [ObjectIdentifier: any LoopMember] = [:]
   private var usedMessages: [Multipart] = []
+  private var turnEnds: [() -> Void] = []
   private var isStopping = false
   private var linger = Duration.zero
   private var nextName = 0
@@ -92,6 +93,9 @@ package final class EventLoop: @unchecked Sendable {
     return "\(prefix)-\(nextName)"
   }
 
+  /// Lets `body` be called at the end of each turn: for what is better done once than for each message.
+  func atEndOfTurn(_ body: @escaping () -> Void) { turnEnds.append(body) }
+
   func add(_ socket: ZeroMQSocket) {
     sockets.append(socket)
     mustRebuildDescriptors = true
@@ -132,6 +136,7 @@ package final class EventLoop: @unchecked Sendable {
     authenticator?.close()
     authenticator = nil
     timers.removeAll()
+    turnEnds.removeAll()
     sockets.removeAll()
     for inbox in inboxes.withLock({ $0 }) { inbox.close() }
     usedMessages.removeAll()
@@ -147,7 +152,15 @@ package final class EventLoop: @unchecked Sendable {
     for index in 0..<due { timers.taken(index)?() }
     if due > 0 { timers.forgetTaken() }
 
-    var isBusy = false
+    // What one socket brings is often sent by one that was served before: look at that again before asking the system.
+    serveSockets()
+    if isBusy { serveSockets() }
+    for body in turnEnds { body() }
+    recycleMessages()
+    if !isStopping { sleep(isBusy: isBusy) }
+  }
+
+  private func serveSockets() {
     var index = 0
     while index < sockets.count {
       let socket = sockets[index]
@@ -157,9 +170,11 @@ package final class EventLoop: @unchecked Sendable {
       }
       index += 1
     }
-    for socket in sockets where socket.isDirty && !socket.isClosed { isBusy = true }
-    recycleMessages()
-    if !isStopping { sleep(isBusy: isBusy) }
+  }
+
+  private var isBusy: Bool {
+    for socket in sockets where socket.isDirty && !socket.isClosed { return true }
+    return false
   }
 
   private func drainInboxes() {

@@ -8,6 +8,8 @@ import Synchronization
 package final class Inbox<Element: Sendable>: InboxDrain, @unchecked Sendable {
   private struct Pending {
     var elements: [Element] = []
+    /// Whether somebody has rung for what is in there.
+    var isUrgent = false
     var isClosed = false
   }
 
@@ -23,17 +25,23 @@ package final class Inbox<Element: Sendable>: InboxDrain, @unchecked Sendable {
 
   /// Hands `element` to the loop. From any thread; never waits for the loop. After the loop has ended, what is posted is
   /// dropped.
-  package func post(_ element: Element) {
-    let isFirst = pending.withLock { pending in
-      guard !pending.isClosed else { return false }
+  ///
+  /// - Parameter waking: whether to wake the loop, if it sleeps. Otherwise the element waits until somebody else does.
+  package func post(_ element: Element, waking: Bool = true) {
+    let (isFirst, isFirstUrgent) = pending.withLock { pending in
+      guard !pending.isClosed else { return (false, false) }
       pending.elements.append(element)
-      return pending.elements.count == 1
+      defer { if waking { pending.isUrgent = true } }
+      return (pending.elements.count == 1, waking && !pending.isUrgent)
     }
-    if isFirst { alarm.ring() }
+    if isFirst || isFirstUrgent { alarm.ring(waking: waking) }
   }
 
   override func drain() {
-    pending.withLock { swap(&$0.elements, &batch) }
+    pending.withLock { pending in
+      swap(&pending.elements, &batch)
+      pending.isUrgent = false
+    }
     for element in batch { receive(element) }
     batch.removeAll(keepingCapacity: true)
   }

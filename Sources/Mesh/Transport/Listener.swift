@@ -250,6 +250,7 @@ package final class Listener: @unchecked Sendable {
 
   private func look() {
     // What libzmq has completed while the loop was busy is not the peers' fault.
+    monitor?.look()
     if serve() { socket.isDirty = true }
     guard !isClosed else { return }
     for (connection, offence) in connections.look(at: .now, isDrained: isDrained) {
@@ -315,6 +316,7 @@ package final class Listener: @unchecked Sendable {
       connection = connections.connection(of: descriptor)
       if connection == nil || connection?.peer != nil {
         // The descriptor has changed hands, and the monitor can say so by now.
+        monitor?.look()
         serveMonitor()
         connection = connections.connection(of: descriptor)
         if connection?.peer != nil { connection = nil }

@@ -21,10 +21,10 @@ final class LoopAlarm: Sendable {
 
   deinit { close(descriptor) }
 
-  /// From any thread.
-  func ring() {
+  /// From any thread. Without `waking`, a loop that sleeps finds it when it wakes for another reason.
+  func ring(waking: Bool = true) {
     isRung.store(true, ordering: .sequentiallyConsistent)
-    if isAsleep.load(ordering: .sequentiallyConsistent) { eventfd_write(descriptor, 1) }
+    if waking, isAsleep.load(ordering: .sequentiallyConsistent) { eventfd_write(descriptor, 1) }
   }
 
   /// Whether somebody has rung since the last call.

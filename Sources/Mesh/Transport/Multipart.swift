@@ -154,3 +154,12 @@ package final class Multipart: @unchecked Sendable {
   /// Part `index` for `zmq_msg_send`, which empties it.
   func rawPart(_ index: Int) -> UnsafeMutablePointer<zmq_msg_t> { slots + index }
 }
+
+extension MessageHandle {
+  /// For the machines of gateways and workers, which hold nothing but such messages. A chunk of a worker's own making has a
+  /// head that still lacks its place.
+  init(_ message: Multipart) { self.init(message, byteCount: message.byteCount) }
+
+  /// The message that was given to `init`.
+  var multipart: Multipart { unsafeDowncast(object, to: Multipart.self) }
+}

@@ -28,6 +28,8 @@ final class SocketMonitor {
   private let observed: ZeroMQSocket
   private let socket: ZeroMQSocket
   private let scratch: UnsafeMutablePointer<zmq_msg_t>
+  /// Whether there may be events. To ask costs a system call, which most messages can do without.
+  private var isPending = true
 
   /// Starts to observe `observed`, which must not be bound or connected yet.
   ///
@@ -47,7 +49,10 @@ final class SocketMonitor {
     scratch = .allocate(capacity: 1)
     zmq_msg_init(scratch)
     try socket.connect(endpoint)
-    socket.serve = serve
+    socket.serve = { [unowned self] in
+      isPending = true
+      return serve()
+    }
     loop.add(socket)
   }
 
@@ -56,8 +61,13 @@ final class SocketMonitor {
     scratch.deallocate()
   }
 
-  /// The next event, if there is one.
+  /// Lets `next` look for events of which the descriptor may not have told yet.
+  func look() { isPending = true }
+
+  /// The next event, if there is one that the descriptor has told of.
   func next() -> Event? {
+    guard isPending || socket.isDirty else { return nil }
+    isPending = true
     while !socket.isClosed, socket.receive(scratch) {
       var kind: Int32 = 0
       var value: Int32 = 0
@@ -69,6 +79,7 @@ final class SocketMonitor {
       while zmq_msg_more(scratch) != 0, socket.receive(scratch) {}
       if let event = SocketMonitor.event(kind, value) { return event }
     }
+    isPending = false
     return nil
   }
 

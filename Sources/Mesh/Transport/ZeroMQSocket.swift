@@ -130,7 +130,12 @@ final class ZeroMQSocket {
   /// Receives one part if there is one. Never waits.
   func receive(_ part: UnsafeMutablePointer<zmq_msg_t>) -> Bool {
     while zmq_msg_recv(part, raw, ZMQ_DONTWAIT) < 0 {
-      guard zmq_errno() == EINTR else { return false }
+      guard zmq_errno() == EINTR else {
+        // It has taken in all reports before it said so: what was sent until now hides nothing, and looking again would
+        // cost another system call.
+        isDirty = false
+        return false
+      }
     }
     return true
   }

@@ -4,16 +4,10 @@ import GLTP
 enum ComputeReport: Sendable {
   case computing(RunID, StreamKind)
   case idle(RunID)
-  case output(RunID, StreamKind, WorkerChunk, MessageFlags)
-  case finished(RunID, ranking: WorkerChunk?, RunTiming)
+  case output(RunID, StreamKind, MessageHandle, MessageFlags)
+  case finished(RunID, ranking: MessageHandle?, RunTiming)
   case failed(RunID, RunFailure)
   case stopped(RunID)
-}
-
-/// A chunk as the worker's machine holds it: as it came, or encoded with a head that still lacks its place.
-struct WorkerChunk: ChunkPayload {
-  let message: Multipart
-  var byteCount: Int { message.byteCount }
 }
 
 /// The runs of one compute thread, one after another, as the stage sees them. Decodes and encodes on this thread.
@@ -34,6 +28,7 @@ final class RunExchange: StageExchange {
   private var isOver = false
   /// The chunk that could not be read.
   private var damage: (failure: StageFailure, stream: StreamKind, sequence: UInt32)?
+  private var finishedStreams = 0
   private var clock = StageClock()
   /// The message received last, to be used again.
   private var used: Multipart?
@@ -62,8 +57,9 @@ final class RunExchange: StageExchange {
       }
     isOver = false
     damage = nil
+    finishedStreams = 0
     clock = StageClock()
-    reports.post(.computing(start.id, .none))
+    reports.post(.computing(start.id, .none), waking: false)
   }
 
   /// Ends what the stage has left open.
@@ -126,15 +122,15 @@ final class RunExchange: StageExchange {
     guard let channel, let id else { return nil }
     var arrival = channel.receive(waiting: false)
     if case .none = arrival {
-      reports.post(.idle(id))
+      reports.post(.idle(id), waking: false)
       clock.beginWaiting()
       arrival = channel.receive(waiting: true)
       clock.endWaiting()
-      if case .end = arrival { reports.post(.computing(id, .none)) }
+      if case .end = arrival { reports.post(.computing(id, .none), waking: false) }
     }
     switch arrival {
     case .input(let input):
-      reports.post(.computing(id, input.stream))
+      reports.post(.computing(id, input.stream), waking: false)
       return try decode(input)
     case .end: return nil
     case .none, .stopped: throw stopped
@@ -173,22 +169,25 @@ final class RunExchange: StageExchange {
     if stream != .ranking {
       var room = channel.takeRoom(stream, waiting: false)
       if room == false {
-        reports.post(.idle(id))
+        reports.post(.idle(id), waking: false)
         clock.beginWaiting()
         room = channel.takeRoom(stream, waiting: true)
         clock.endWaiting()
-        reports.post(.computing(id, .none))
+        reports.post(.computing(id, .none), waking: false)
       }
       guard room == true else { throw stopped }
     }
-    reports.post(.output(id, stream, encoded, isFinal ? flags.union(.final) : flags))
+    // Behind the last chunk of all comes the end of the run, which wakes the I/O thread for both.
+    if isFinal { finishedStreams += 1 }
+    let hasMore = finishedStreams < stage.outputStreams
+    reports.post(.output(id, stream, encoded, isFinal ? flags.union(.final) : flags), waking: hasMore)
   }
 
   func end(_ ranking: RankingSnapshot?) throws(StageFailure) {
     try check()
     guard let id else { return }
     let encoded =
-      if let ranking { try encode(.ranking(ranking), isFinal: false, flags: []) } else { nil as WorkerChunk? }
+      if let ranking { try encode(.ranking(ranking), isFinal: false, flags: []) } else { nil as MessageHandle? }
     isOver = true
     reports.post(.finished(id, ranking: encoded, clock.timing))
   }
@@ -196,7 +195,7 @@ final class RunExchange: StageExchange {
   /// Encodes a chunk as a PARTIAL; the I/O thread writes the header that belongs to it.
   private func encode(
     _ chunk: StreamChunk, isFinal: Bool, flags: MessageFlags
-  ) throws(StageFailure) -> WorkerChunk {
+  ) throws(StageFailure) -> MessageHandle {
     clock.beginEncoding()
     defer { clock.endEncoding() }
     let stream = chunk.stream
@@ -211,7 +210,18 @@ final class RunExchange: StageExchange {
     let message = messages.take()
     message.append(parts)
     parts.removeAll()
-    return WorkerChunk(message: message)
+    return MessageHandle(message)
+  }
+}
+
+extension Stage {
+  /// Streams that a run ends with FINAL. A ranker's ends with the run.
+  fileprivate var outputStreams: Int {
+    switch self {
+    case .encoder: 2
+    case .aligner: 1
+    case .ranker, .none: .max
+    }
   }
 }
 

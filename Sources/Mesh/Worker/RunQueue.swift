@@ -6,10 +6,10 @@ final class RunQueue: @unchecked Sendable {
   private var waiting: [RunChannel] = []
   private var isStopped = false
 
-  func add(_ run: RunChannel) {
+  func add(_ runs: [RunChannel]) {
     condition.locked {
-      waiting.append(run)
-      condition.signal()
+      waiting += runs
+      for _ in runs { condition.signal() }
     }
   }
 

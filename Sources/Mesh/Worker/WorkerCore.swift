@@ -11,7 +11,7 @@ final class WorkerStatus: Sendable {
 
 /// A worker's I/O thread: moves messages between sockets, machine and compute threads. Used on the loop's thread only.
 final class WorkerCore: @unchecked Sendable {
-  private typealias Machine = WorkerMachine<WorkerChunk>
+  private typealias Machine = WorkerMachine<MessageHandle>
 
   private struct Run {
     let id: RunID
@@ -34,6 +34,10 @@ final class WorkerCore: @unchecked Sendable {
   /// The timer has fired; what waited in the sockets is taken in before the machine hears of it.
   private var isTimerDue = false
   private var runs: [Run] = []
+  /// Runs to be given to compute threads at the end of the loop's turn: with what came right behind their REQUEST, so
+  /// that a thread does not wake to wait for it.
+  private var started: [RunChannel] = []
+  private var glance: LoopTimer?
   private var spareChannels: [RunChannel] = []
   /// Rankings that the machine holds or has held: it may send one twice, so the transport cannot take them back.
   private var rankings: [Multipart] = []
@@ -61,6 +65,8 @@ final class WorkerCore: @unchecked Sendable {
   /// - Throws: what `LinkSockets` throws.
   func open() throws(MeshError) {
     timer = loop.makeTimer { [weak self] in self?.timerFired() }
+    glance = loop.makeTimer { [weak self] in self?.keepGlancing() }
+    loop.atEndOfTurn { [weak self] in self?.startRuns() }
     sockets = try LinkSockets(
       to: configuration.gateways, loop: loop, security: configuration.security, resolver: configuration.resolver,
       resolveInterval: configuration.resolveInterval, timings: configuration.timings
@@ -95,7 +101,7 @@ final class WorkerCore: @unchecked Sendable {
         let decoded = try codec.decode(message)
         return handle(.received(link, PeerMessage(decoded.header, .control(decoded.body))))
       }
-      handle(.received(link, PeerMessage(parsed, .chunk(WorkerChunk(message: message)))))
+      handle(.received(link, PeerMessage(parsed, .chunk(MessageHandle(message)))))
     } catch {
       handle(.refused(link, header, error.consequence, detail: "\(error)"))
     }
@@ -107,11 +113,11 @@ final class WorkerCore: @unchecked Sendable {
     case .computing(let id, let stream): handle(.computing(id, stream))
     case .idle(let id): handle(.idle(id))
     case .output(let id, let stream, let chunk, let flags):
-      if stream == .ranking { rankings.append(chunk.message) }
+      if stream == .ranking { rankings.append(chunk.multipart) }
       handle(.output(id, stream, chunk, flags))
     case .finished(let id, let ranking, let timing):
       forget(id)
-      if let ranking { rankings.append(ranking.message) }
+      if let ranking { rankings.append(ranking.multipart) }
       handle(.finished(id, ranking: ranking, timing: timing))
     case .failed(let id, let failure):
       forget(id)
@@ -133,6 +139,7 @@ final class WorkerCore: @unchecked Sendable {
     sockets?.closeAll(linger: .zero)
     stopRuns()
     timer?.disarm()
+    glance?.disarm()
   }
 
   /// Stops what is computed, and closes the sockets.
@@ -140,6 +147,7 @@ final class WorkerCore: @unchecked Sendable {
     stopRuns()
     sockets?.closeAll(linger: .milliseconds(200))
     timer?.disarm()
+    glance?.disarm()
     status.isReady.store(false, ordering: .relaxed)
     status.sessions.store(0, ordering: .relaxed)
   }
@@ -208,12 +216,13 @@ final class WorkerCore: @unchecked Sendable {
     case .close(let link): sockets?.close(link)
     case .start(let start): begin(start)
     case .deliver(let id, let stream, let chunk, let sequence, let isFinal):
-      let input = RunInput(message: chunk.message, stream: stream, sequence: sequence)
+      let input = RunInput(message: chunk.multipart, stream: stream, sequence: sequence)
       channel(id)?.deliver(input, isFinal: isFinal)
     case .release(let id, let stream, let chunks): channel(id)?.release(stream, chunks: chunks)
     case .cancel(let id):
       guard let channel = channel(id) else { return }
       channel.stop()
+      startRuns()
       if queue.remove(channel) {
         forget(id)
         handle(.stopped(id))
@@ -235,7 +244,23 @@ final class WorkerCore: @unchecked Sendable {
       channel = RunChannel(start)
     }
     runs.append(Run(id: start.id, channel: channel))
-    queue.add(channel)
+    started.append(channel)
+    keepGlancing()
+  }
+
+  private func startRuns() {
+    guard !started.isEmpty else { return }
+    queue.add(started)
+    started.removeAll(keepingCapacity: true)
+  }
+
+  /// How late the machine may hear that computation has begun something, or waits.
+  private static let glanceInterval = Duration.milliseconds(20)
+
+  /// What compute threads say does not wake the loop unless something is to be sent; while they have runs, it looks.
+  private func keepGlancing() {
+    guard !runs.isEmpty, let glance, glance.deadline == nil else { return }
+    glance.arm(after: WorkerCore.glanceInterval)
   }
 
   private func forget(_ id: RunID) {
@@ -248,7 +273,7 @@ final class WorkerCore: @unchecked Sendable {
 
   // MARK: Sending
 
-  private func send(_ message: PeerMessage<WorkerChunk>, to link: LinkID) {
+  private func send(_ message: PeerMessage<MessageHandle>, to link: LinkID) {
     let header = message.header
     do throws(FrameError) {
       let multipart: Multipart
@@ -256,14 +281,14 @@ final class WorkerCore: @unchecked Sendable {
       case .control(let body): multipart = try codec.encode(Message(header: header, body: body))
       case .chunk(let chunk) where header.stream == .ranking:
         // The machine may send it again, in an END.
-        multipart = try codec.sharing(chunk.message, header: header)
+        multipart = try codec.sharing(chunk.multipart, header: header)
       case .chunk(let chunk):
-        try chunk.message.rewriteHead(header)
-        multipart = chunk.message
+        try chunk.multipart.rewriteHead(header)
+        multipart = chunk.multipart
       case .end(let end, let ranking):
         if header.status == .ok, let timing = end[timing: stage] { latencies.record(timing, at: .now) }
         multipart =
-          if let ranking { try codec.end(header, end, ranking: ranking.message) } else {
+          if let ranking { try codec.end(header, end, ranking: ranking.multipart) } else {
             try codec.encode(Message(header: header, body: .end(end)))
           }
       }

@@ -21,11 +21,17 @@ import Testing
     var receiver = StreamReceiver(window: 4)
     #expect(receiver.receive(1, isFinal: false) == .gap)
     #expect(receiver.receive(0, isFinal: false) == .accepted && receiver.receive(0, isFinal: true) == .duplicate)
-    #expect(receiver.receive(.max, isFinal: false) == .gap)
-    #expect(receiver.receive(1, isFinal: true) == .accepted && receiver.receive(2, isFinal: false) == .afterFinal)
-    #expect(receiver.receive(9, isFinal: false) == .afterFinal && receiver.receive(1, isFinal: true) == .duplicate)
+    #expect(receiver.receive(.max, isFinal: false) == .gap && receiver.receive(1, isFinal: false) == .accepted)
     #expect(receiver.acknowledge(upTo: 1) == 1 && receiver.acknowledge(upTo: 1) == nil)
     #expect(receiver.acknowledgeAll() == 2 && receiver.acknowledgeAll() == nil && receiver.acknowledge(upTo: 99) == nil)
+    #expect(receiver.receive(2, isFinal: true) == .accepted && receiver.receive(3, isFinal: false) == .afterFinal)
+    #expect(receiver.receive(9, isFinal: false) == .afterFinal && receiver.receive(2, isFinal: true) == .duplicate)
+  }
+
+  @Test func theLastChunkOfAStreamIsNotAcknowledged() {
+    var receiver = StreamReceiver(window: 4)
+    #expect(receiver.receive(0, isFinal: false) == .accepted && receiver.receive(1, isFinal: true) == .accepted)
+    #expect(receiver.acknowledgeAll() == nil)
   }
 
   @Test func aReceiverRefusesMoreThanItsWindow() {

@@ -1,11 +1,5 @@
 import GLTP
 
-/// A message that the gateway passes on unopened.
-struct ForwardedMessage: ChunkPayload {
-  let multipart: Multipart
-  var byteCount: Int { multipart.byteCount }
-}
-
 /// The messages that the state machine has been given to keep. It does not say when it lets go of one, so they are looked
 /// at in turn, some for each event, and those that nobody else holds go back to their pool.
 struct ForwardedMessages {
@@ -17,9 +11,9 @@ struct ForwardedMessages {
 
   var count: Int { messages.count }
 
-  mutating func add(_ message: Multipart) -> ForwardedMessage {
+  mutating func add(_ message: Multipart) -> MessageHandle {
     messages.append(message)
-    return ForwardedMessage(multipart: message)
+    return MessageHandle(message)
   }
 
   /// Looks at the next `limit` messages. Faster than they come, so that what is free is found.

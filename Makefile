@@ -33,6 +33,7 @@ test: setup ## Run all tests
 	swift build -c release --build-tests $(SWIFT_FLAGS)
 	swift test -c release --skip-build $(SWIFT_FLAGS) --filter '^MeshTests\.'
 	swift test -c release --skip-build $(SWIFT_FLAGS) --skip '^MeshTests\.'
+	swift test --package-path Tests/Sanitized -c release --sanitize=address --disable-xctest
 	@deploy/python-tests
 
 smoke: setup ## Run the quick tests only (under two minutes once built)
@@ -46,8 +47,11 @@ soak: setup ## Kill and add workers under load for MINUTES, then decode ten mill
 	GLTA_SOAK_MINUTES=$(MINUTES) swift test -c release --skip-build $(SWIFT_FLAGS) --filter s24_soak
 	GLTA_FUZZ_MESSAGES=10000000 swift test -c release --skip-build $(SWIFT_FLAGS) --filter MutationTests
 
-bench: build ## Measure against peers; needs PyTorch for its column
+bench: build ## Measure against peers: PyTorch, protobuf, gRPC, pyzmq; says which of them are missing
+	.build/release/glta model fetch minilm --out .demo/minilm
 	python3 Tests/Peers/language_model.py
+	python3 Tests/Peers/mesh.py
+	Tests/Peers/Mesh/run
 
 format: ## Format all Swift sources
 	swift format --in-place --recursive Sources Services Tests Package.swift

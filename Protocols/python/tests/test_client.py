@@ -299,6 +299,15 @@ def test_answers_of_an_earlier_attempt_are_late():
 
 
 def test_an_interrupt_cancels():
+    # Python takes no notice of interrupts where its parent ignored them, as shells do for jobs in the background.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        interrupt_a_ranking()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def interrupt_a_ranking():
     with FakeGateway() as gateway, Client(gateway.endpoint) as client:
         threading.Thread(target=lambda: (gateway.wait_for(Kind.REQUEST), os.kill(os.getpid(), signal.SIGINT))).start()
         with pytest.raises(KeyboardInterrupt):

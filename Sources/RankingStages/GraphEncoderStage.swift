@@ -17,6 +17,14 @@ public struct EncodedRequest: Sendable, Equatable {
   public var prior: [Float]
 }
 
+/// For whom is ranked.
+public struct EncodedSubject: Sendable, Equatable {
+  /// The vector of the user, and the items that the prompt shows.
+  public var view: UserView
+  /// The items that are known of the subject, ascending.
+  public var items: [Int32]
+}
+
 /// Stage one of serving: from a user, or a list of items, to candidates with a prior. A pure function of the bundle and
 /// the request.
 public struct GraphEncoderStage: Sendable {
@@ -44,17 +52,36 @@ public struct GraphEncoderStage: Sendable {
 
   /// Encodes a request.
   ///
-  /// - Throws: `GLTAError.unknownUser` and `.unknownItem` for indices outside the bundle, `.notEnoughItems` where fewer
-  ///   items remain than are asked for, `.invalidArgument` for a count below one.
+  /// - Throws: what `subject` and `candidates` throw.
   public func encode(_ request: RankingRequest) throws(GLTAError) -> EncodedRequest {
+    let subject = try subject(of: request)
+    let (candidates, prior) = try candidates(for: request, subject)
+    return EncodedRequest(view: subject.view, items: subject.items, candidates: candidates, prior: prior)
+  }
+
+  /// For whom is ranked: all that the aligner needs, without a look at the catalogue, so that it need not wait for one.
+  ///
+  /// - Throws: `GLTAError.unknownUser` and `.unknownItem` for indices outside the bundle, `.invalidArgument` for a count
+  ///   below one.
+  public func subject(of request: RankingRequest) throws(GLTAError) -> EncodedSubject {
     try check(request)
     let items = items(of: request.subject)
-    let view = UserView(
-      items: items, graph: bundle.graph, historyLength: bundle.manifest.alignment.historyLength)
-    let prior = terms(of: request.subject, items: items, view: view).prior(bundle.manifest.weights)
-    let candidates = try candidates(for: request, items: items, prior: prior)
-    return EncodedRequest(
-      view: view, items: items, candidates: candidates, prior: candidates.map { prior[Int($0)] })
+    return EncodedSubject(
+      view: UserView(items: items, graph: bundle.graph, historyLength: bundle.manifest.alignment.historyLength),
+      items: items)
+  }
+
+  /// The candidates of a request, ascending, and their priors.
+  ///
+  /// - Parameter subject: the request's own.
+  /// - Throws: `GLTAError.notEnoughItems` where fewer items remain than are asked for.
+  public func candidates(
+    for request: RankingRequest, _ subject: EncodedSubject
+  ) throws(GLTAError) -> (candidates: [Int32], prior: [Float]) {
+    let weights = bundle.manifest.weights
+    let prior = terms(of: request.subject, items: subject.items, view: subject.view, weighted: weights).prior(weights)
+    let candidates = try candidates(for: request, items: subject.items, prior: prior)
+    return (candidates, candidates.map { prior[Int($0)] })
   }
 
   /// The terms of the prior over the whole catalogue.
@@ -63,18 +90,30 @@ public struct GraphEncoderStage: Sendable {
     return terms(of: subject, items: items, view: UserView(items: items, graph: bundle.graph, historyLength: 0))
   }
 
-  private func terms(of subject: RankingRequest.Subject, items: [Int32], view: UserView) -> PriorTerms {
-    let user: Matrix
+  /// - Parameter weights: terms without a weight stay zero, and are not computed.
+  private func terms(
+    of subject: RankingRequest.Subject, items: [Int32], view: UserView,
+    weighted weights: BundleManifest.TermWeights? = nil
+  ) -> PriorTerms {
+    let none = [Float](repeating: 0, count: bundle.catalogue.count)
+    var (graph, text) = (none, none)
+    if weights?.graph != 0 {
+      graph = graphItems.scores(userVector(of: subject, items: items, view: view)).elements
+      PriorTerms.normalize(&graph)
+    }
+    if weights?.text != 0 {
+      text = textItems.scores(meanText(of: items)).elements
+      PriorTerms.normalize(&text)
+    }
+    return PriorTerms(graph: graph, text: text, popularity: popularity)
+  }
+
+  private func userVector(of subject: RankingRequest.Subject, items: [Int32], view: UserView) -> Matrix {
     switch subject {
     // Nobody's layer 0 has learned anything without a training item: such a user is somebody new, without any.
-    case .user(let index) where !items.isEmpty: user = bundle.graph.users.slice(index..<index + 1)
-    case .user, .items: user = Matrix(view.vector, rows: 1, columns: view.vector.count)
+    case .user(let index) where !items.isEmpty: bundle.graph.users.slice(index..<index + 1)
+    case .user, .items: Matrix(view.vector, rows: 1, columns: view.vector.count)
     }
-    var graph = graphItems.scores(user).elements
-    PriorTerms.normalize(&graph)
-    var text = textItems.scores(meanText(of: items)).elements
-    PriorTerms.normalize(&text)
-    return PriorTerms(graph: graph, text: text, popularity: popularity)
   }
 
   private func meanText(of items: [Int32]) -> Matrix {

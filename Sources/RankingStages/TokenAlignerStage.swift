@@ -29,6 +29,8 @@ public struct TokenAlignerStage: Sendable {
   private let bundle: RecommenderBundle
   private let writer: UserInstructionWriter
   private let userWeight: PackedMatrix
+  /// bf16[|I|, D]: rounded once, not for every prompt.
+  private let itemTokens: Tensor
 
   /// - Throws: `GLTAError.invalidArgument` where the bundle's template is not one.
   public init(bundle: RecommenderBundle, tokenizer: WordPieceTokenizer, maximumLength: Int) throws(GLTAError) {
@@ -37,6 +39,7 @@ public struct TokenAlignerStage: Sendable {
       template: try InstructionTemplate(bundle.manifest.userTemplate), tokenizer: tokenizer,
       maximumLength: maximumLength, tags: bundle.tags, options: bundle.manifest.alignment)
     userWeight = PackedMatrix(transposing: bundle.alignment.userProjector.weight)
+    itemTokens = TokenAlignerStage.rounded(bundle.itemTokens)
   }
 
   /// The prompt for somebody.
@@ -46,18 +49,28 @@ public struct TokenAlignerStage: Sendable {
     let instruction = try writer.write(view: view, items: items)
     let hidden = bundle.itemTokens.columns
     let soft = Tensor(.bf16, shape: [instruction.nodes.count, hidden])
-    let target = soft.storage.base.assumingMemoryBound(to: BFloat16.self)
     for (row, node) in instruction.nodes.enumerated() {
-      let token =
+      let (tokens, source) =
         switch node {
-        case .user: userToken(view.vector)
-        case .item(let item): bundle.itemTokens.slice(Int(item)..<Int(item) + 1)
+        case .user: (TokenAlignerStage.rounded(userToken(view.vector)), 0)
+        case .item(let item): (itemTokens, Int(item))
         }
-      for column in 0..<hidden { target[row * hidden + column] = BFloat16(token.base[column]) }
+      let bytes = 2 * hidden
+      (soft.storage.base + row * bytes).copyMemory(from: tokens.storage.base + source * bytes, byteCount: bytes)
     }
     return AlignedPrompt(
       tokenIDs: instruction.tokenIDs, softTokens: soft, softPositions: instruction.nodePositions.map(Int32.init),
       slotPositions: instruction.slotPositions.map(Int32.init))
+  }
+
+  private static func rounded(_ matrix: Matrix) -> Tensor {
+    let tensor = Tensor(.bf16, shape: [matrix.rows, matrix.columns])
+    let target = tensor.storage.base.assumingMemoryBound(to: BFloat16.self)
+    for row in 0..<matrix.rows {
+      let (source, start) = (matrix.row(row), row * matrix.columns)
+      for column in 0..<matrix.columns { target[start + column] = BFloat16(source[column]) }
+    }
+    return tensor
   }
 
   private func userToken(_ vector: [Float]) -> Matrix {

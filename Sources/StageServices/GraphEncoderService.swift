@@ -25,25 +25,28 @@ public struct GraphEncoderService: StageHandler {
   /// Nothing is kept between runs.
   public func makeScratch() {}
 
-  /// Encodes a request; the instruction's input goes first, so that the aligner works while candidates are sent.
+  /// Encodes a request; the instruction's input goes first, so that the aligner works while candidates are found.
   public func run(_ exchange: some StageExchange, scratch: inout Void) throws(StageFailure) {
     guard case .rank(let request) = exchange.request else {
       throw StageFailure(.badRequest, "an encoder's run without a request")
     }
     let ranking = try RankingRequest(request, bundle: served)
-    let encoded = try StageFailure.converting { () throws(GLTAError) in try encoder.encode(ranking) }
+    let subject = try StageFailure.converting { () throws(GLTAError) in try encoder.subject(of: ranking) }
     let buffers = exchange.buffers
     let input = InstructionInput(
-      userVector: buffers.vector(.userVector, encoded.view.vector),
-      history: buffers.vector(.history, encoded.view.history),
-      subjectItems: buffers.vector(.subjectItems, encoded.items))
+      userVector: buffers.vector(.userVector, subject.view.vector),
+      history: buffers.vector(.history, subject.view.history),
+      subjectItems: buffers.vector(.subjectItems, subject.items))
     try exchange.send(.instruction(input), isFinal: true, flags: [])
-    let total = encoded.candidates.count
+    let (candidates, prior) = try StageFailure.converting { () throws(GLTAError) in
+      try encoder.candidates(for: ranking, subject)
+    }
+    let total = candidates.count
     for start in stride(from: 0, to: total, by: GraphEncoderService.candidatesPerChunk) {
       let end = min(total, start + GraphEncoderService.candidatesPerChunk)
       let chunk = CandidateChunk(
-        ids: buffers.vector(.candidateIDs, encoded.candidates[start..<end]),
-        prior: buffers.vector(.candidatePrior, encoded.prior[start..<end]), total: UInt32(total))
+        ids: buffers.vector(.candidateIDs, candidates[start..<end]),
+        prior: buffers.vector(.candidatePrior, prior[start..<end]), total: UInt32(total))
       try exchange.send(.candidates(chunk), isFinal: end == total, flags: [])
     }
     try exchange.end(nil)

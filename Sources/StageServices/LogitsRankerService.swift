@@ -60,6 +60,8 @@ private struct RankerRun {
   private let flags: MessageFlags
   private var total: UInt32 = 0
   private var hasProvisional = false
+  /// A prompt that waits for candidates: who wants snapshots gets one by prior before the model is asked.
+  private var heldPrompt: Prompt?
 
   init(ranking: LogitsRanking, served: ServedBundle, flags: MessageFlags) {
     self.ranking = ranking
@@ -76,17 +78,34 @@ private struct RankerRun {
       }
     case .prompt(let prompt):
       guard ranking.needsPrompt else { return }
-      try StageFailure.converting { () throws(GLTAError) in try ranking.read(prompt.aligned, pass: pass) }
+      guard !flags.contains(.stream) || !ranking.candidates.isEmpty else { return heldPrompt = prompt }
+      try read(prompt, pass)
     case .instruction, .ranking: throw StageFailure(.badRequest, "a chunk that is not a ranker's input")
     }
-    guard !ranking.candidates.isEmpty, ranking.isScored || !hasProvisional else { return }
+    try sendSnapshot(exchange)
+    if let prompt = heldPrompt.take() {
+      try read(prompt, pass)
+      try sendSnapshot(exchange)
+    }
+  }
+
+  private mutating func read(_ prompt: Prompt, _ pass: BERTPass) throws(StageFailure) {
+    try StageFailure.converting { () throws(GLTAError) in try ranking.read(prompt.aligned, pass: pass) }
+  }
+
+  /// Shows the ranking so far; the final one goes with the END, which follows at once.
+  private mutating func sendSnapshot(_ exchange: some StageExchange) throws(StageFailure) {
     let isProvisional = !ranking.isScored
+    guard !ranking.candidates.isEmpty, !(isProvisional && hasProvisional),
+      isProvisional || ranking.candidates.count < Int(total)
+    else { return }
     hasProvisional = true
     let snapshot = try snapshot(exchange.buffers, of: ranking.current)
     try exchange.send(.ranking(snapshot), isFinal: false, flags: isProvisional ? .provisional : [])
   }
 
-  func finish(_ exchange: some StageExchange, pass: BERTPass) throws(StageFailure) -> RankingSnapshot {
+  mutating func finish(_ exchange: some StageExchange, pass: BERTPass) throws(StageFailure) -> RankingSnapshot {
+    if let prompt = heldPrompt.take() { try read(prompt, pass) }
     var stopped: StageFailure?
     let picks: [RankedItem]
     do throws(GLTAError) {

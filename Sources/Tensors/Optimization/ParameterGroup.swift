@@ -45,6 +45,19 @@ public struct ParameterGroup: Sendable {
     return norm
   }
 
+  /// Counts a step in which the caller updates the elements of a parameter itself, each once, by what this returns.
+  public mutating func beginStep(_ options: Adam.Options) -> Adam.Step {
+    var step = optimizers[0].beginStep(options)
+    for index in optimizers.indices.dropFirst() { step = optimizers[index].beginStep(options) }
+    return step
+  }
+
+  /// The moments of a parameter, for `beginStep`.
+  public func moments(_ name: String) -> (first: Matrix, second: Matrix) {
+    guard let index = names.firstIndex(of: name) else { preconditionFailure("no parameter \(name)") }
+    return (optimizers[index].first, optimizers[index].second)
+  }
+
   // MARK: Checkpoints
 
   /// Parameters and moments under names of their own, and the number of steps.

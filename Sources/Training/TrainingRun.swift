@@ -119,10 +119,10 @@ public struct TrainingRun {
       let (matrices, progress) = try folder.load(name, as: GraphEncoderState.Progress.self)
       state = GraphEncoderState(progress: progress, matrices: matrices)
     }
-    reporter.say("stage 1, \(LightGCNTrainer.stage): \(split.train.count) training interactions")
+    reporter.say("stage 1, \(GraphEncoderTrainer.stage): \(split.train.count) training interactions")
     var stoppingSplit = split
     stoppingSplit.validation = halves.validation(of: split, keeping: halves.stopping)
-    let trainer = LightGCNTrainer(
+    let trainer = GraphEncoderTrainer(
       options: configuration.graph, split: stoppingSplit, seed: configuration.seed, pool: pool)
     return try trainer.train(
       resuming: state,

@@ -1,0 +1,126 @@
+public import Interactions
+import RankingEvaluation
+public import Tensors
+
+/// Stage 1, graph pretraining (paper, stage 1): the epochs of any graph encoder, with early stopping on a validation
+/// metric and a checkpoint at every look.
+public struct GraphEncoderTrainer {
+  /// The name of the stage in progress and in messages.
+  public static let stage = "graph encoder"
+
+  private let options: GraphEncoderOptions
+  private let split: InteractionSplit
+  private let seed: UInt64
+  private let pool: ThreadPool
+
+  /// A trainer on `split.train`. Early stopping looks at `split.validation`; nothing looks at `split.test`.
+  public init(options: GraphEncoderOptions, split: InteractionSplit, seed: UInt64, pool: ThreadPool) {
+    self.options = options
+    self.split = split
+    self.seed = seed
+    self.pool = pool
+  }
+
+  /// Trains to the end, or to the early one, and returns the best embeddings by validation.
+  ///
+  /// - Throws: `GLTAError.diverged` where a loss is not finite: the last checkpoint is from before; `.interrupted` where
+  ///   `progress` asked for it; `.invalidArgument` for options that cannot work; `.mismatch` for the state of another
+  ///   run; errors of `checkpoint`.
+  public func train(
+    resuming state: GraphEncoderState? = nil, checkpoint: (GraphEncoderState) throws(GLTAError) -> Void,
+    progress report: ProgressHandler
+  ) throws(GLTAError) -> GraphEmbeddings {
+    try options.validate()
+    let model = LightGCNModel(options: options, train: split.train, seed: seed, pool: pool)
+    let best = model.parameters.values.map { $0.copy() }
+    var progress = GraphEncoderState.Progress()
+    if let state {
+      progress = state.progress
+      try restore(state, model, best)
+    }
+    let sampler = TripleSampler(
+      train: split.train, order: options.sampling, seed: seed, drawsNegatives: options.loss == .bpr)
+    while progress.epoch < options.epochs && !progress.isFinished {
+      let goesOn = try trainEpoch(&progress, sampler, model, report)
+      if progress.epoch % options.evaluateEvery == 0 || progress.epoch == options.epochs {
+        let metric = validationMetric(model)
+        if metric.map({ $0 > progress.bestMetric ?? -.infinity }) ?? true {
+          (progress.bestMetric, progress.looksSinceBest) = (metric, 0)
+          for (copy, value) in zip(best, model.parameters.values) { copy.assign(value) }
+        } else {
+          progress.looksSinceBest += 1
+        }
+        progress.isFinished = progress.looksSinceBest >= options.patience || progress.epoch == options.epochs
+      } else if goesOn {
+        continue
+      }
+      try checkpoint(
+        GraphEncoderState(
+          progress: progress,
+          matrices: model.parameters.state.matrices
+            + zip(model.parameters.names, best).map { (name: "best." + $0, value: $1) }))
+      if !goesOn { throw .stopped(Self.stage, after: "epoch \(progress.epoch)") }
+    }
+    for (value, copy) in zip(model.parameters.values, best) { value.assign(copy) }
+    model.parametersDidChange()
+    return model.embeddings()
+  }
+
+  private func restore(
+    _ state: GraphEncoderState, _ model: any GraphModel, _ best: [Matrix]
+  ) throws(GLTAError) {
+    func find(_ name: String, _ rows: Int, _ columns: Int) throws(GLTAError) -> Matrix {
+      guard let matrix = state.matrices.first(where: { $0.name == name })?.value, matrix.rows == rows,
+        matrix.columns == columns
+      else {
+        throw GLTAError(
+          .mismatch, "the checkpoint of \(Self.stage) has no \(name) of \(rows) x \(columns)",
+          hint: "train again without --resume")
+      }
+      return matrix
+    }
+    try model.parameters.restore(steps: state.progress.steps, from: find)
+    for (name, copy) in zip(model.parameters.names, best) {
+      copy.assign(try find("best." + name, copy.rows, copy.columns))
+    }
+    model.parametersDidChange()
+  }
+
+  private func trainEpoch(
+    _ progress: inout GraphEncoderState.Progress, _ sampler: TripleSampler, _ model: any GraphModel,
+    _ report: ProgressHandler
+  ) throws(GLTAError) -> Bool {
+    let triples = sampler.triples(epoch: progress.epoch)
+    let size = options.batchSize(edges: triples.count)
+    let steps = (triples.count + size - 1) / size
+    var total: Double = 0
+    var goesOn = true
+    for step in 0..<steps {
+      let loss = model.trainStep(
+        triples[step * size..<min(triples.count, (step + 1) * size)], step: model.parameters.state.steps)
+      guard loss.isFinite else {
+        throw .diverged(Self.stage, "the loss is \(loss)", epoch: progress.epoch + 1, step: step + 1)
+      }
+      total += Double(loss)
+      goesOn =
+        report(
+          TrainingProgress(
+            stage: Self.stage, epoch: progress.epoch + 1, epochs: options.epochs, step: step + 1, steps: steps,
+            loss: Float(total / Double(step + 1)), validation: progress.bestMetric)) && goesOn
+    }
+    progress.epoch += 1
+    guard model.parameters.isFinite else {
+      throw .diverged(Self.stage, "an embedding is no finite number", epoch: progress.epoch, step: steps)
+    }
+    progress.steps = model.parameters.state.steps
+    return goesOn
+  }
+
+  /// Nil where no user has a validation item: then the last epoch is kept.
+  private func validationMetric(_ model: any GraphModel) -> Double? {
+    let users = (0..<split.validation.rows).filter { split.validation.degree($0) > 0 }
+    guard !users.isEmpty else { return nil }
+    let rankings = model.embeddings().rank(users: users, excluding: [split.train], pool: pool)
+    return MetricReport(users: users, rankings: rankings, relevant: split.validation)[options.metric]
+  }
+}

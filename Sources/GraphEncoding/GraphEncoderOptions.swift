@@ -57,6 +57,10 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var hyperedges = 128
   /// RLMRec-Gen: the share of a batch's nodes that is masked and reconstructed.
   public var maskedShare: Float = 0.2
+  /// EASE: weight of the squares of B.
+  public var easeL2 = 500.0
+  /// Text-kNN: neighbours of an item that its text speaks for; 0 = all.
+  public var neighbours = 0
 
   /// The defaults, which both recipes use.
   public init() {}
@@ -79,6 +83,7 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
     try Setting.require("graph.alignmentWeight", alignmentWeight, in: 0...1e6)
     try Setting.require("graph.alignmentTemperature", alignmentTemperature, in: 1e-3...1e3)
     try Setting.require("graph.hyperedges", hyperedges, in: 1...8_192)
+    try Setting.require("graph.neighbours", neighbours, in: 0...(1 << 24))
     try Setting.require("graph.maskedShare", maskedShare, in: 0...1)
     if loss == .sampledSoftmax && negatives == 0 && !inBatchNegatives {
       throw GLTAError(

@@ -12,9 +12,16 @@ public struct GraphEncoderTrainer {
   private let split: InteractionSplit
   private let seed: UInt64
   private let pool: ThreadPool
+  private let text: Matrix?
 
   /// A trainer on `split.train`. Early stopping looks at `split.validation`; nothing looks at `split.test`.
-  public init(options: GraphEncoderOptions, split: InteractionSplit, seed: UInt64, pool: ThreadPool) {
+  ///
+  /// - Parameter text: |I| x t text embeddings, centred and of length one; zeros for items without text. Needed by methods
+  ///   that read text.
+  public init(
+    options: GraphEncoderOptions, split: InteractionSplit, text: Matrix? = nil, seed: UInt64, pool: ThreadPool
+  ) {
+    self.text = text
     self.options = options
     self.split = split
     self.seed = seed
@@ -31,7 +38,7 @@ public struct GraphEncoderTrainer {
     progress report: ProgressHandler
   ) throws(GLTAError) -> GraphEmbeddings {
     try options.validate()
-    let model = LightGCNModel(options: options, train: split.train, seed: seed, pool: pool)
+    let model = try makeModel()
     let best = model.parameters.values.map { $0.copy() }
     var progress = GraphEncoderState.Progress()
     if let state {
@@ -66,6 +73,49 @@ public struct GraphEncoderTrainer {
     return model.embeddings()
   }
 
+  /// Ranks by any method: those without vectors have nothing to train step by step.
+  ///
+  /// - Throws: what `train` throws.
+  public func model(
+    resuming state: GraphEncoderState? = nil, checkpoint: (GraphEncoderState) throws(GLTAError) -> Void,
+    progress report: ProgressHandler
+  ) throws(GLTAError) -> any PreferenceModel {
+    switch options.method {
+    case .popularity: return Popularity(train: split.train)
+    case .ease:
+      try options.validate()
+      return try EASE(train: split.train, l2: options.easeL2, pool: pool)
+    case .textKNN:
+      try options.validate()
+      return TextNeighbours(train: split.train, text: try requiredText(), neighbours: options.neighbours)
+    default: return try train(resuming: state, checkpoint: checkpoint, progress: report)
+    }
+  }
+
+  /// The model that the method trains, before its first step.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` where the method gives no vectors, or reads texts and there are none.
+  package func makeModel() throws(GLTAError) -> any GraphModel {
+    guard options.method.givesVectors else {
+      throw GLTAError(
+        .invalidArgument, "\(options.method.rawValue) gives no vectors, which a bundle is made of",
+        hint: "measure it with --graph-only, or take another --method")
+    }
+    let text = options.method.readsText ? try requiredText() : nil
+    return options.method.isHypergraph
+      ? HCCFModel(options: options, train: split.train, text: text, seed: seed, pool: pool)
+      : LightGCNModel(options: options, train: split.train, text: text, seed: seed, pool: pool)
+  }
+
+  private func requiredText() throws(GLTAError) -> Matrix {
+    guard let text, text.rows == split.train.columns else {
+      throw GLTAError(
+        .invalidArgument, "\(options.method.rawValue) reads the texts of items, and there are none",
+        hint: "give a --language-model and a data set with titles or descriptions")
+    }
+    return text
+  }
+
   private func restore(
     _ state: GraphEncoderState, _ model: any GraphModel, _ best: [Matrix]
   ) throws(GLTAError) {
@@ -97,7 +147,7 @@ public struct GraphEncoderTrainer {
     var goesOn = true
     for step in 0..<steps {
       let loss = model.trainStep(
-        triples[step * size..<min(triples.count, (step + 1) * size)], step: model.parameters.state.steps)
+        triples[step * size..<min(triples.count, (step + 1) * size)], step: model.parameters.steps)
       guard loss.isFinite else {
         throw .diverged(Self.stage, "the loss is \(loss)", epoch: progress.epoch + 1, step: step + 1)
       }
@@ -112,7 +162,7 @@ public struct GraphEncoderTrainer {
     guard model.parameters.isFinite else {
       throw .diverged(Self.stage, "an embedding is no finite number", epoch: progress.epoch, step: steps)
     }
-    progress.steps = model.parameters.state.steps
+    progress.steps = model.parameters.steps
     return goesOn
   }
 

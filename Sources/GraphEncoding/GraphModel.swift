@@ -1,7 +1,7 @@
-import Tensors
+package import Tensors
 
 /// A graph encoder in training: parameters, a step on a batch, and the vectors that come out.
-protocol GraphModel: AnyObject {
+package protocol GraphModel: AnyObject {
   /// What is learned, with Adam's moments.
   var parameters: ParameterGroup { get set }
 

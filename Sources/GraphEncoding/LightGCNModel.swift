@@ -1,53 +1,35 @@
 import Interactions
 import Tensors
 
-/// LightGCN in training, and matrix factorisation as its case without layers: propagation for the nodes of a batch, a
-/// loss on their vectors, and Adam on layer 0 as its gradient comes out of the last layer.
+/// LightGCN in training, and matrix factorisation as its case without layers: propagation for the nodes of a batch, an
+/// objective on their vectors, and Adam on layer 0 as its gradient comes out of the last layer.
 final class LightGCNModel: GraphModel {
   var parameters: ParameterGroup
   private let options: GraphEncoderOptions
-  private let train: CSRMatrix
   private let seed: UInt64
   private let pool: ThreadPool
   private let encoder: LightGCN
   private let propagation: BatchPropagation
   private let batch: BatchNodes
-  private let softmax: SampledSoftmaxLoss?
+  private let objective: BatchObjective
   private var output = Matrix(rows: 0, columns: 0)
   private var gradient = Matrix(rows: 0, columns: 0)
 
-  init(options: GraphEncoderOptions, train: CSRMatrix, seed: UInt64, pool: ThreadPool) {
+  init(options: GraphEncoderOptions, train: CSRMatrix, text: Matrix?, seed: UInt64, pool: ThreadPool) {
     self.options = options
-    self.train = train
     self.seed = seed
     self.pool = pool
-    encoder = LightGCN(graph: NormalizedGraph(train), layers: options.encoderLayers)
-    let graph = encoder.graph
+    let graph = NormalizedGraph(train)
+    encoder = LightGCN(graph: graph, layers: options.encoderLayers)
     propagation = BatchPropagation(
       graph: graph, layers: encoder.layers, columns: options.paddedDimensions, precision: options.precision, pool: pool)
     batch = BatchNodes(nodes: graph.nodes)
-    softmax =
-      options.loss == .bpr
-      ? nil
-      : SampledSoftmaxLoss(
-        train: train, temperature: options.temperature, isCosine: options.cosine,
-        correction: options.correction(of: train))
-    parameters = ParameterGroup([
-      (
-        "layer0",
-        LightGCNModel.initialEmbeddings(
-          nodes: graph.nodes, dimensions: options.dimensions, columns: options.paddedDimensions, seed: seed)
-      )
-    ])
+    objective = BatchObjective(options: options, train: train, text: text, seed: seed, pool: pool)
+    let mask =
+      options.method == .rlmRecGen ? [("mask", Matrix(rows: 1, columns: options.paddedDimensions))] : []
+    parameters = ParameterGroup(
+      [("layer0", options.initialEmbeddings(nodes: graph.nodes, seed: seed))] + mask + objective.initialParameters())
     parametersDidChange()
-  }
-
-  /// N(0, 0.1), as the paper's code starts, with columns of zeros after the d that count.
-  static func initialEmbeddings(nodes: Int, dimensions: Int, columns: Int, seed: UInt64) -> Matrix {
-    let matrix = Matrix(rows: nodes, columns: columns)
-    var random = Philox(seed: seed, purpose: "graph embeddings").sequence()
-    for row in 0..<nodes { for column in 0..<dimensions { matrix.row(row)[column] = 0.1 * random.normal() } }
-    return matrix
   }
 
   func parametersDidChange() { propagation.assign(parameters["layer0"]) }
@@ -58,55 +40,61 @@ final class LightGCNModel: GraphModel {
   }
 
   func trainStep(_ triples: ArraySlice<Triple>, step: Int) -> Float {
-    batch.assign(mentions(triples, step))
+    batch.assign(objective.mentions(triples, step: step))
     reserve(batch.count)
     let layer0 = parameters["layer0"]
+    let masked = maskedSlots(step)
+    let saved = masked.map { layer0.slice(Int(batch.nodes[$0])..<Int(batch.nodes[$0]) + 1).copy() }
+    for slot in masked { replace(Int(batch.nodes[slot]), by: parameters["mask"]) }
     propagation.forward(layer0, batch, into: output)
-    var loss =
-      softmax?.forwardBackward(batch, pairs: triples.count, output: output, gradient: gradient, pool: pool)
-      ?? BPRLoss.forwardBackward(batch, output: output, gradient: gradient, pool: pool)
-    loss += decay(layer0, triples.count)
+    for (slot, row) in zip(masked, saved) { replace(Int(batch.nodes[slot]), by: row) }
+    let (loss, gradients) = objective.forwardBackward(
+      batch, triples: triples.count, masked: masked, layer0: layer0, output: output, gradient: gradient,
+      parameters: parameters)
     guard loss.isFinite else { return .nan }
-    descend(layer0, triples: triples.count)
+    descend(layer0, decay: objective.decay(batch, triples: triples.count), masked: masked, gradients)
     return Float(loss)
   }
 
-  private func mentions(_ triples: ArraySlice<Triple>, _ step: Int) -> [Int32] {
-    guard softmax != nil else { return BPRLoss.mentions(triples, users: train.rows) }
-    return SampledSoftmaxLoss.mentions(
-      triples, candidates: options.candidates(items: train.columns, seed: seed, step: step), users: train.rows)
-  }
-
-  /// Mentions that the L2 term counts: those of the triples, not of candidates for the whole batch.
-  private func decayedMentions(_ triples: Int) -> Int { softmax == nil ? 3 * triples : 2 * triples }
-
-  /// l2 / 2 times the squares of layer 0 over the mentions, for each triple.
-  private func decay(_ layer0: Matrix, _ triples: Int) -> Double {
-    var squares: Double = 0
-    for mention in 0..<decayedMentions(triples) {
-      squares += Double(Accumulate.squares(layer0.columns, layer0.row(Int(batch.nodes[Int(batch.slots[mention])]))))
-    }
-    return Double(options.l2) / 2 * squares / Double(triples)
-  }
-
-  /// Adam on every row of layer 0 as soon as its gradient is known: the gradient itself is never written to memory.
-  private func descend(_ layer0: Matrix, triples: Int) {
+  /// Adam on every row of layer 0 as soon as its gradient is known: the gradient itself is never written to memory. What a
+  /// masked node would have got goes to the mask, which stood in its place.
+  private func descend(_ layer0: Matrix, decay: [Float], masked: [Int], _ gradients: [Matrix]) {
     let step = parameters.beginStep(Adam.Options(learningRate: options.learningRate))
     let moments = parameters.moments("layer0")
     let columns = layer0.columns
-    let decay = options.l2 / Float(triples)
-    let decayed = decayedMentions(triples)
-    let weights = (0..<batch.count).map { slot in
-      var count: Float = 0
-      batch.forEachMention(slot) { mention in count += mention < decayed ? 1 : 0 }
-      return decay * count
-    }
+    let maskRows = Matrix(rows: masked.count, columns: columns)
+    let maskRow = Dictionary(uniqueKeysWithValues: zip(masked, masked.indices))
     propagation.backward(gradient, batch) { [batch, propagation] node, sums in
       let row = layer0.row(node)
-      if let slot = batch.slot(of: node) { Accumulate.add(columns, row, scaledBy: weights[slot], to: sums) }
+      if let slot = batch.slot(of: node) {
+        if !maskRow.isEmpty, let index = maskRow[slot] {
+          maskRows.row(index).update(from: sums, count: columns)
+          sums.update(repeating: 0, count: columns)
+        }
+        Accumulate.add(columns, row, scaledBy: decay[slot], to: sums)
+      }
       step.update(columns, row, gradient: sums, first: moments.first.row(node), second: moments.second.row(node))
       propagation.assign(row, node: node)
     }
+    var others = gradients
+    if options.method == .rlmRecGen {
+      let mask = Matrix(rows: 1, columns: columns)
+      for index in masked.indices { Accumulate.add(columns, maskRows.row(index), to: mask.base) }
+      others.insert(mask, at: 0)
+    }
+    parameters.update(step, after: 1, gradients: others)
+  }
+
+  /// Slots whose nodes the graph has to do without in this step: none but for `rlmrec-gen`.
+  private func maskedSlots(_ step: Int) -> [Int] {
+    guard options.method == .rlmRecGen else { return [] }
+    var random = Philox(seed: seed, purpose: "masked nodes", index: UInt64(step)).sequence()
+    return (0..<batch.count).filter { _ in random.uniform() < options.maskedShare }
+  }
+
+  private func replace(_ node: Int, by row: Matrix) {
+    parameters["layer0"].row(node).update(from: row.base, count: row.columns)
+    propagation.assign(row.base, node: node)
   }
 
   private func reserve(_ rows: Int) {
@@ -127,20 +115,11 @@ extension GraphEncoderOptions {
     return (dimensions + multiple - 1) / multiple * multiple
   }
 
-  /// Candidates of a batch beside its positives: all items, or some drawn uniformly.
-  fileprivate func candidates(items: Int, seed: UInt64, step: Int) -> [Int32] {
-    guard loss == .sampledSoftmax else { return (0..<Int32(items)).map { $0 } }
-    var random = Philox(seed: seed, purpose: "softmax candidates", index: UInt64(step)).sequence()
-    return (0..<negatives).map { _ in Int32(random.index(below: items)) }
-  }
-
-  /// c log q of each item, q being how often a batch is expected to draw it.
-  fileprivate func correction(of train: CSRMatrix) -> [Float] {
-    guard loss == .sampledSoftmax, popularityCorrection > 0 else { return [] }
-    var degrees = [Float](repeating: 0, count: train.columns)
-    for item in train.indices { degrees[Int(item)] += 1 }
-    let perEdge = Float(batchSize(edges: train.count)) / Float(max(1, train.count))
-    let uniform = Float(negatives) / Float(train.columns)
-    return degrees.map { popularityCorrection * Float(logOf(Double(max(1e-6, $0 * perEdge + uniform)))) }
+  /// N(0, 0.1), as LightGCN's code starts, with columns of zeros after the d that count.
+  func initialEmbeddings(nodes: Int, seed: UInt64) -> Matrix {
+    let matrix = Matrix(rows: nodes, columns: paddedDimensions)
+    var random = Philox(seed: seed, purpose: "graph embeddings").sequence()
+    for row in 0..<nodes { for column in 0..<dimensions { matrix.row(row)[column] = 0.1 * random.normal() } }
+    return matrix
   }
 }

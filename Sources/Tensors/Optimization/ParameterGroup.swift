@@ -21,6 +21,9 @@ public struct ParameterGroup: Sendable {
     return values[index]
   }
 
+  /// Steps so far.
+  public var steps: Int { optimizers.first?.step ?? 0 }
+
   /// Whether every parameter is a finite number.
   package var isFinite: Bool { values.allSatisfy(\.isFinite) }
 
@@ -52,6 +55,16 @@ public struct ParameterGroup: Sendable {
     return step
   }
 
+  /// Updates whole parameters from the one at `start` on, in their order; none where `gradients` is empty.
+  public func update(_ step: Adam.Step, after start: Int, gradients: [Matrix]) {
+    for (index, gradient) in zip(start..., gradients) {
+      let (value, optimizer) = (values[index], optimizers[index])
+      precondition(value.count == gradient.count)
+      step.update(
+        value.count, value.base, gradient: gradient.base, first: optimizer.first.base, second: optimizer.second.base)
+    }
+  }
+
   /// The moments of a parameter, for `beginStep`.
   public func moments(_ name: String) -> (first: Matrix, second: Matrix) {
     guard let index = names.firstIndex(of: name) else { preconditionFailure("no parameter \(name)") }
@@ -68,7 +81,7 @@ public struct ParameterGroup: Sendable {
       matrices.append((name + ".first_moment", optimizers[index].first))
       matrices.append((name + ".second_moment", optimizers[index].second))
     }
-    return (matrices, optimizers.first?.step ?? 0)
+    return (matrices, steps)
   }
 
   /// Takes over a saved state: parameters are overwritten, moments copied.

@@ -27,4 +27,3 @@ public struct GraphEncoderState: Sendable {
     self.matrices = matrices
   }
 }
-

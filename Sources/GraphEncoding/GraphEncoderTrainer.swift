@@ -28,6 +28,31 @@ public struct GraphEncoderTrainer {
     self.pool = pool
   }
 
+  /// What a training will hold in memory, before it starts.
+  public var memoryPlan: MemoryPlan {
+    let (nodes, columns) = (split.train.rows + split.train.columns, options.paddedDimensions)
+    let edges = split.train.count
+    guard options.method.givesVectors else {
+      let items = split.train.columns
+      return MemoryPlan([("items x items", options.method == .ease ? 12 * items * items : 0)])
+    }
+    let batch = min(nodes, 3 * options.batchSize(edges: edges) + (options.loss == .softmax ? split.train.columns : 0))
+    var parts = [
+      ("graph", 2 * edges * 4 + nodes * 12), ("embeddings and Adam's moments", 3 * nodes * columns * 4),
+      ("best embeddings", nodes * columns * 4),
+      ("triples of an epoch", edges * MemoryLayout<Triple>.stride), ("a batch", 2 * batch * columns * 4),
+    ]
+    if options.method.isHypergraph {
+      parts.append(("layers", (3 * options.layers + 5) * nodes * columns * 4 + 2 * nodes * options.hyperedges * 4))
+    } else {
+      let bytes = BatchPropagation.byteCount(
+        nodes: nodes, layers: options.encoderLayers, columns: columns, precision: options.precision)
+      parts.append(("layers in \(options.precision.rawValue)", bytes))
+    }
+    if options.loss != .bpr { parts.append(("logits", SampledSoftmaxLoss.block * batch * 4)) }
+    return MemoryPlan(parts)
+  }
+
   /// Trains to the end, or to the early one, and returns the best embeddings by validation.
   ///
   /// - Throws: `GLTAError.diverged` where a loss is not finite: the last checkpoint is from before; `.interrupted` where

@@ -73,7 +73,11 @@ struct TextAlignment {
     for slots in parts where slots.count > 1 {
       let (own, gradients) = add(slots, batch, output, gradient, parameters, pool)
       loss += own
-      if sums.isEmpty { sums = gradients } else { for (sum, part) in zip(sums, gradients) { Accumulate.add(sum.count, part.base, to: sum.base) } }
+      if sums.isEmpty {
+        sums = gradients
+      } else {
+        for (sum, part) in zip(sums, gradients) { Accumulate.add(sum.count, part.base, to: sum.base) }
+      }
     }
     return (loss, sums)
   }

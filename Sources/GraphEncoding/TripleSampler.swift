@@ -5,7 +5,7 @@ import Tensors
 /// its user does not have. A function of (seed, epoch, position).
 public struct TripleSampler: Sendable {
   /// How positives are drawn.
-  public enum Order: String, Sendable, Codable {
+  public enum Order: String, Sendable, Codable, CaseIterable {
     /// Every training edge once, in random order.
     case shuffledEdges
     /// As many as there are edges: a user uniformly, then one of the user's items, as LightGCN's code samples.

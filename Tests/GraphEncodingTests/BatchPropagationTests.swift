@@ -37,7 +37,9 @@ struct BatchPropagationTests {
 
     let gradient = randomMatrix(batch.count, 96, seed: 2)
     let scattered = Matrix(rows: 110, columns: 96)
-    for (slot, node) in batch.nodes.enumerated() { scattered.row(Int(node)).update(from: gradient.row(slot), count: 96) }
+    for (slot, node) in batch.nodes.enumerated() {
+      scattered.row(Int(node)).update(from: gradient.row(slot), count: 96)
+    }
     encoder.apply(scattered, work: work, into: whole, pool: pool)
     let back = Matrix(rows: 110, columns: 96)
     propagation.backward(gradient, batch) { node, row in back.row(node).update(from: row, count: 96) }

@@ -66,7 +66,8 @@ struct LightGCNTests {
   }
 
   private func trainSynthetic(
-    threads: Int, epochs: Int = 12, loss: GraphLoss = .bpr, precision: LayerPrecision = .f32, resuming state: GraphEncoderState? = nil,
+    threads: Int, epochs: Int = 12, loss: GraphLoss = .bpr, precision: LayerPrecision = .f32,
+    resuming state: GraphEncoderState? = nil,
     checkpoint: (GraphEncoderState) -> Void = { _ in }
   ) throws -> (embeddings: GraphEmbeddings, split: InteractionSplit) {
     let dataset = SyntheticDataset.generate(users: 120, items: 80)

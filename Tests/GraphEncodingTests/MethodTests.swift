@@ -23,7 +23,8 @@ struct MethodTests {
   }
 
   private static func trainer(
-    _ method: GraphMethod, train: CSRMatrix = train, threads: Int = 2, _ change: (inout GraphEncoderOptions) -> Void = { _ in }
+    _ method: GraphMethod, train: CSRMatrix = train, threads: Int = 2,
+    _ change: (inout GraphEncoderOptions) -> Void = { _ in }
   ) -> GraphEncoderTrainer {
     var options = GraphEncoderOptions()
     (options.method, options.dimensions, options.layers, options.hyperedges) = (method, 16, 2, 3)
@@ -32,7 +33,8 @@ struct MethodTests {
     change(&options)
     let nothing = CSRMatrix(rowLists: (0..<train.rows).map { _ in [] }, columns: train.columns)
     return GraphEncoderTrainer(
-      options: options, split: InteractionSplit(train: train, validation: nothing, test: nothing), text: text(), seed: 5,
+      options: options, split: InteractionSplit(train: train, validation: nothing, test: nothing), text: text(),
+      seed: 5,
       pool: ThreadPool(threads: threads))
   }
 
@@ -40,7 +42,9 @@ struct MethodTests {
 
   /// The first moment of Adam after one step is a tenth of the gradient: the whole step is checked, as it is taken. HCCF's
   /// own contrastive term takes one side as given, which differences do not, so it is left out.
-  @Test(arguments: trained.filter { $0 != .hccfPlus }) func gradientAgreesWithFiniteDifferences(method: GraphMethod) throws {
+  @Test(arguments: trained.filter { $0 != .hccfPlus }) func gradientAgreesWithFiniteDifferences(method: GraphMethod)
+    throws
+  {
     let trainer = Self.trainer(method) { options in if method == .hccf { options.alignmentWeight = 0 } }
     let stepped = try trainer.makeModel()
     // Vectors of length one, so that differences are not lost in rounding.
@@ -69,7 +73,8 @@ struct MethodTests {
       try Self.trainer(method, threads: threads).train(
         checkpoint: { (_) throws(GLTAError) in }, progress: { _ in true })
     }
-    #expect(models[0].items.elements == models[1].items.elements && models[0].users.elements == models[1].users.elements)
+    #expect(
+      models[0].items.elements == models[1].items.elements && models[0].users.elements == models[1].users.elements)
     #expect(models[0].items.isFinite && models[0].items.columns == 16)
   }
 
@@ -81,7 +86,8 @@ struct MethodTests {
   }
 
   @Test func popularityRanksByCounts() {
-    let ranking = Popularity(train: Self.train).rank(users: [2, 0], excluding: [Self.train], pool: ThreadPool(threads: 1))
+    let ranking = Popularity(train: Self.train).rank(
+      users: [2, 0], excluding: [Self.train], pool: ThreadPool(threads: 1))
     #expect(ranking == [[0, 1, 2, 4, 3, 5], [2, 4, 3, 5]])
   }
 

@@ -61,6 +61,8 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var easeL2 = 500.0
   /// Text-kNN: neighbours of an item that its text speaks for; 0 = all.
   public var neighbours = 0
+  /// Whether items without an edge get a node from their text, `TextNodes`. Needs a language model.
+  public var textNodes = false
 
   /// The defaults, which both recipes use.
   public init() {}
@@ -100,6 +102,9 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   func batchSize(edges: Int) -> Int {
     batchSize > 0 ? batchSize : min(32_768, max(2_048, (edges / 40 + 255) / 256 * 256))
   }
+
+  /// Whether text embeddings of the items are needed.
+  public var readsText: Bool { method.readsText || (textNodes && method.givesVectors) }
 
   /// Whether scores are cosines, so that items count by direction alone.
   var ranksByCosine: Bool { loss != .bpr && cosine }

@@ -1,5 +1,5 @@
-/// The ways to rank items for users by who used what, each a choice of `glta train --method`. The page of each is in
-/// `Documentation/graph-methods.md`.
+/// The ways to rank items for users by who used what, each a choice of `glta train --method`. `GraphEncoding.docc`
+/// has a page on each.
 public enum GraphMethod: String, Sendable, Codable, CaseIterable {
   /// How many people have an item.
   case popularity

@@ -40,9 +40,10 @@ public struct GraphRun {
     resume: Bool, pool: ThreadPool, reporter: TrainingRun.Reporter
   ) throws(GLTAError) {
     try configuration.graph.validate()
-    guard languageModel != nil || !configuration.graph.method.readsText else {
+    guard languageModel != nil || !configuration.graph.readsText else {
       throw GLTAError(
-        .invalidArgument, "\(configuration.graph.method.rawValue) reads the texts of items",
+        .invalidArgument,
+        "\(configuration.graph.textNodes ? "graph.textNodes" : configuration.graph.method.rawValue) reads the texts of items",
         hint: "give a --language-model to read them with")
     }
     self.configuration = configuration
@@ -69,20 +70,27 @@ public struct GraphRun {
       let (matrices, progress) = try folder.load(name, as: GraphEncoderState.Progress.self)
       state = GraphEncoderState(progress: progress, matrices: matrices)
     }
+    let text = try text()
     let trainer = GraphEncoderTrainer(
-      options: configuration.graph, split: split, text: try text(), seed: configuration.seed, pool: pool)
+      options: configuration.graph, split: split, text: text, seed: configuration.seed, pool: pool)
     reporter.say(
       "\(GraphEncoderTrainer.stage), \(configuration.graph.method.rawValue): \(split.train.count) training interactions"
     )
     reporter.say("\(trainer.memoryPlan)")
     var best = state?.progress.bestMetric
-    let model = try trainer.model(
+    var model = try trainer.model(
       resuming: state,
       checkpoint: { (state) throws(GLTAError) in
         best = state.progress.bestMetric
         try folder.save(name, matrices: state.matrices, value: state.progress)
       }, progress: reporter.progress)
-    if let vectors = model as? GraphEmbeddings {
+    if let trained = model as? GraphEmbeddings {
+      var vectors = trained
+      if configuration.graph.textNodes, let text {
+        vectors = try TextNodes(graph: trained, text: text, train: split.train, pool: pool).completing(
+          trained, text: text, train: split.train)
+        model = vectors
+      }
       try SafetensorsWriter.write(
         [("users", vectors.users.tensor), ("items", vectors.items.tensor), ("fold_in", vectors.foldInBasis.tensor)],
         metadata: [:], to: out)
@@ -100,7 +108,7 @@ public struct GraphRun {
   }
 
   private func text() throws(GLTAError) -> Matrix? {
-    guard configuration.graph.method.readsText, let languageModel else { return nil }
+    guard configuration.graph.readsText, let languageModel else { return nil }
     let texts = ItemText.texts(of: dataset.catalogue, words: TrainingRun.wordsPerEmbedding)
     let embedder = TextEmbedder(model: languageModel.model, tokenizer: languageModel.tokenizer)
     return TagExtractor.centered(

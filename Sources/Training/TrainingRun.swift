@@ -131,16 +131,18 @@ public struct TrainingRun {
     )
     var stoppingSplit = split
     stoppingSplit.validation = halves.validation(of: split, keeping: halves.stopping)
+    let text = configuration.graph.readsText ? TagExtractor.centered(try embedTexts(embedder)) : nil
     let trainer = GraphEncoderTrainer(
-      options: configuration.graph, split: stoppingSplit,
-      text: configuration.graph.method.readsText ? TagExtractor.centered(try embedTexts(embedder)) : nil,
-      seed: configuration.seed, pool: pool)
+      options: configuration.graph, split: stoppingSplit, text: text, seed: configuration.seed, pool: pool)
     reporter.say("\(trainer.memoryPlan)")
-    return try trainer.train(
+    let vectors = try trainer.train(
       resuming: state,
       checkpoint: { (state) throws(GLTAError) in
         try folder.save(name, matrices: state.matrices, value: state.progress)
       }, progress: reporter.progress)
+    guard configuration.graph.textNodes, let text else { return vectors }
+    return try TextNodes(graph: vectors, text: text, train: split.train, pool: pool).completing(
+      vectors, text: text, train: split.train)
   }
 
   // MARK: Text and tags

@@ -77,7 +77,7 @@ let package = Package(
     library("Interactions", ["Tensors", "CZlib"]),
     library("LanguageModels", ["Tensors"]),
     library("RankingEvaluation", ["Tensors", "Interactions"]),
-    library("GraphEncoding", ["Tensors", "Interactions", "RankingEvaluation"]),
+    library("GraphEncoding", ["CProcessor", "Tensors", "Interactions", "RankingEvaluation"]),
     library("LogitsMatching", ["Tensors", "RankingEvaluation"]),
     library(
       "TokenAlignment",

@@ -1,9 +1,8 @@
-public import Interactions
-import RankingEvaluation
+import Interactions
 public import Tensors
 
 /// What a graph encoder learned: one vector per user and item, whose dot product is the graph's score.
-public struct GraphEmbeddings: Sendable {
+public struct GraphEmbeddings: PreferenceModel {
   /// |U| x d.
   public let users: Matrix
   /// |I| x d.
@@ -36,18 +35,16 @@ public struct GraphEmbeddings: Sendable {
     Accumulate.scale(columns, vector, by: 1 / Float(items.count).squareRoot())
   }
 
-  /// The best items of each user by the graph alone: up to 20 dense indices, best first.
-  ///
-  /// - Parameters:
-  ///   - wanted: dense indices of users.
-  ///   - excluded: users x items matrices whose items are left out.
-  public func rank(users wanted: [Int], excluding excluded: [CSRMatrix], pool: ThreadPool) -> [[Int32]] {
-    let packed = PackedMatrix(transposing: items)
-    return FullRanking.rank(users: wanted, items: items.rows, excluding: excluded, pool: pool) { block, scores in
-      let rows = Matrix(rows: block.count, columns: users.columns)
-      Embedding.forward(table: users, ids: block.map { Int32($0) }, into: rows.base)
-      Product.multiply(
-        rows: rows.rows, a: rows.base, rowStride: rows.columns, b: packed, into: scores.base, stride: scores.columns)
-    }
+  /// |I|.
+  public var itemCount: Int { items.rows }
+
+  /// Dot products of users with all items.
+  public func score(users wanted: ArraySlice<Int>, into scores: Matrix) {
+    let rows = Matrix(rows: wanted.count, columns: users.columns)
+    Embedding.forward(table: users, ids: wanted.map { Int32($0) }, into: rows.base)
+    // Packing costs a sixty-fourth of what it is packed for, and nothing is kept beside the vectors.
+    Product.multiply(
+      rows: rows.rows, a: rows.base, rowStride: rows.columns, b: PackedMatrix(transposing: items), into: scores.base,
+      stride: scores.columns)
   }
 }

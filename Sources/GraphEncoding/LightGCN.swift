@@ -46,20 +46,24 @@ public struct LightGCN: Sendable {
   }
 
   /// Embeddings for scoring and fold-in from layer 0 (nodes x d), in memory of their own.
-  public func embeddings(_ layer0: Matrix, pool: ThreadPool) -> GraphEmbeddings {
+  ///
+  /// - Parameter byCosine: whether items are brought to length one. Users are not: their length changes no ranking, and
+  ///   somebody who is folded in has the same kind of vector.
+  public func embeddings(_ layer0: Matrix, byCosine: Bool = false, pool: ThreadPool) -> GraphEmbeddings {
     let (out, work) = (
       Matrix(rows: graph.nodes, columns: layer0.columns), Matrix(rows: graph.nodes, columns: layer0.columns)
     )
     apply(layer0, work: work, into: out, pool: pool)
     let users = out.slice(0..<graph.users).copy()
-    let items = out.slice(graph.users..<graph.nodes).copy()
+    let propagated = out.slice(graph.users..<graph.nodes)
+    let items = byCosine ? UnitRows(propagated, pool: pool).values : propagated.copy()
     let basis = Matrix(rows: graph.items, columns: layer0.columns)
     if layers > 0 {
       sumOfPowers(layers - 1, layer0, work: work, into: out, pool: pool)
       for item in 0..<graph.items {
         let node = graph.users + item
         Accumulate.add(
-          basis.columns, out.row(node), scaledBy: graph.scale[node] / Float(layers + 1), to: basis.row(item))
+          basis.columns, out.row(node), scaledBy: graph.edges.scale[node] / Float(layers + 1), to: basis.row(item))
       }
     }
     return GraphEmbeddings(users: users, items: items, foldInBasis: basis)

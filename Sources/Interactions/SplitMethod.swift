@@ -9,6 +9,8 @@ public enum SplitMethod: Sendable, Equatable, Codable, CustomStringConvertible {
   /// The data set's own; where it has no validation part, a tenth of each user's training items becomes one, and at
   /// least one item of those who have three.
   case given
+  /// The data set's own, with nothing lent for validation: to train once more on everything with settings that are found.
+  case givenWhole
 
   /// The method in words, for reports.
   public var description: String {
@@ -16,20 +18,22 @@ public enum SplitMethod: Sendable, Equatable, Codable, CustomStringConvertible {
     case .random(let seed): "random 80/10/10 per user, seed \(seed)"
     case .leaveLastOut: "leave last out, by time"
     case .given: "as given"
+    case .givenWhole: "as given, nothing lent for validation"
     }
   }
 }
 
 /// Parts interactions.
 public enum Splitter {
-  /// - Throws: `GLTAError.invalidArgument` for `leaveLastOut` where times are missing and `given` where nothing was given.
+  /// - Throws: `GLTAError.invalidArgument` for `leaveLastOut` where times are missing and the given ones where nothing was given.
   public static func split(_ dataset: Dataset, method: SplitMethod) throws(GLTAError) -> InteractionSplit {
     let rows = rowsByUser(dataset)
     var parts = [SplitPart](repeating: .train, count: dataset.interactions.count)
     switch method {
     case .random(let seed): assignAtRandom(rows, seed: seed, to: &parts)
     case .leaveLastOut: try assignByTime(rows, dataset, to: &parts)
-    case .given: try assignAsGiven(rows, dataset, to: &parts)
+    case .given: try assignAsGiven(rows, dataset, lends: true, to: &parts)
+    case .givenWhole: try assignAsGiven(rows, dataset, lends: false, to: &parts)
     }
     func matrix(_ part: SplitPart) -> CSRMatrix {
       let kept = parts.indices.filter { parts[$0] == part }
@@ -80,7 +84,7 @@ public enum Splitter {
   }
 
   private static func assignAsGiven(
-    _ rows: [[Int]], _ dataset: Dataset, to parts: inout [SplitPart]
+    _ rows: [[Int]], _ dataset: Dataset, lends: Bool, to parts: inout [SplitPart]
   ) throws(GLTAError) {
     guard let given = dataset.givenParts else {
       throw GLTAError(
@@ -88,7 +92,7 @@ public enum Splitter {
         hint: "use --split random, or give LightGCN's train.txt with test.txt, or a split.tsv")
     }
     parts = given
-    guard !given.contains(.validation) else { return }
+    guard lends, !given.contains(.validation) else { return }
     for (user, rows) in rows.enumerated() {
       var train = rows.filter { given[$0] == .train }
       var random = Philox(seed: 0, purpose: "given split", index: UInt64(user)).sequence()

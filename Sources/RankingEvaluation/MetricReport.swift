@@ -13,6 +13,11 @@ public struct MetricReport: Sendable, Equatable, Codable {
   /// The longest ranking that a report needs.
   public static let depth = 20
 
+  /// The names of all metrics.
+  public static let names = ["precision", "recall", "ndcg", "hit", "mrr"].flatMap { metric in
+    cutoffs.map { "\(metric)@\($0)" }
+  }
+
   /// A report that is known already.
   public init(users: Int, metrics: [String: Double]) {
     self.users = users

@@ -75,6 +75,14 @@ public struct Matrix: Sendable {
       rows: range.count, columns: columns)
   }
 
+  /// A matrix of its own storage with the first `count` columns.
+  public func firstColumns(_ count: Int) -> Matrix {
+    precondition(count >= 0 && count <= columns)
+    let result = Matrix(rows: rows, columns: count)
+    for index in 0..<rows { result.row(index).update(from: row(index), count: count) }
+    return result
+  }
+
   /// A matrix of its own storage with the same elements.
   public func copy() -> Matrix {
     let result = Matrix(rows: rows, columns: columns)

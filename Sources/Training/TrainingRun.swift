@@ -50,6 +50,11 @@ public struct TrainingRun {
     resume: Bool, pool: ThreadPool, reporter: Reporter
   ) throws(GLTAError) {
     try configuration.validate()
+    guard configuration.graph.method.givesVectors else {
+      throw GLTAError(
+        .invalidArgument, "\(configuration.graph.method.rawValue) gives no vectors, which a bundle is made of",
+        hint: "measure it with --graph-only, or take another --method")
+    }
     guard dataset.catalogue.count > 1, dataset.interactions.count > 0 else {
       throw GLTAError(
         .invalidArgument,
@@ -95,8 +100,8 @@ public struct TrainingRun {
     if halves.stopping.isEmpty {
       reporter.say("warning: no user has a validation item, so nothing stops early and no weights are fitted")
     }
-    let graph = try encodeGraph(split, halves)
     let embedder = TextEmbedder(model: languageModel.model, tokenizer: languageModel.tokenizer)
+    let graph = try encodeGraph(split, halves, embedder)
     let text = try embedTexts(embedder)
     let tags = try extractTags(text, graph, embedder)
     var bundle = try makeBundle(split: split, graph: graph, text: text, tags: tags)
@@ -112,23 +117,32 @@ public struct TrainingRun {
 
   // MARK: Stage 1
 
-  private func encodeGraph(_ split: InteractionSplit, _ halves: ValidationHalves) throws(GLTAError) -> GraphEmbeddings {
+  private func encodeGraph(
+    _ split: InteractionSplit, _ halves: ValidationHalves, _ embedder: TextEmbedder
+  ) throws(GLTAError) -> GraphEmbeddings {
     let name = TrainingStage.graph.rawValue
     var state: GraphEncoderState?
     if folder.contains(name) {
       let (matrices, progress) = try folder.load(name, as: GraphEncoderState.Progress.self)
       state = GraphEncoderState(progress: progress, matrices: matrices)
     }
-    reporter.say("stage 1, \(LightGCNTrainer.stage): \(split.train.count) training interactions")
+    reporter.say(
+      "stage 1, \(GraphEncoderTrainer.stage), \(configuration.graph.method.rawValue): \(split.train.count) training interactions"
+    )
     var stoppingSplit = split
     stoppingSplit.validation = halves.validation(of: split, keeping: halves.stopping)
-    let trainer = LightGCNTrainer(
-      options: configuration.graph, split: stoppingSplit, seed: configuration.seed, pool: pool)
-    return try trainer.train(
+    let text = configuration.graph.readsText ? TagExtractor.centered(try embedTexts(embedder)) : nil
+    let trainer = GraphEncoderTrainer(
+      options: configuration.graph, split: stoppingSplit, text: text, seed: configuration.seed, pool: pool)
+    reporter.say("\(trainer.memoryPlan)")
+    let vectors = try trainer.train(
       resuming: state,
       checkpoint: { (state) throws(GLTAError) in
         try folder.save(name, matrices: state.matrices, value: state.progress)
       }, progress: reporter.progress)
+    guard configuration.graph.textNodes, let text else { return vectors }
+    return try TextNodes(graph: vectors, text: text, train: split.train, pool: pool).completing(
+      vectors, text: text, train: split.train)
   }
 
   // MARK: Text and tags
@@ -139,10 +153,13 @@ public struct TrainingRun {
       return try folder.load(name, as: [String: Int].self).matrices.first?.value ?? Matrix(rows: 0, columns: 0)
     }
     let texts = ItemText.texts(of: dataset.catalogue, words: TrainingRun.wordsPerEmbedding)
-    reporter.say("reading the texts of \(texts.count) items")
-    let embeddings = try embedder.embed(texts, pool: pool) { done in
-      reporter.progress(
-        TrainingProgress(stage: "item texts", epoch: 1, epochs: 1, step: done, steps: texts.count, loss: .nan))
+    let embeddings = try TextCache.embeddings(of: texts, languageModelHash: languageModel.hash) {
+      () throws(GLTAError) in
+      reporter.say("reading the texts of \(texts.count) items")
+      return try embedder.embed(texts, pool: pool) { done in
+        reporter.progress(
+          TrainingProgress(stage: "item texts", epoch: 1, epochs: 1, step: done, steps: texts.count, loss: .nan))
+      }
     }
     try folder.save(name, matrices: [("items", embeddings)], value: ["items": texts.count])
     return embeddings

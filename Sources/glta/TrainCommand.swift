@@ -3,6 +3,7 @@ import Bundles
 import Foundation
 import GraphEncoding
 import Interactions
+import RankingEvaluation
 import Tensors
 import TokenAlignment
 import Training
@@ -12,9 +13,12 @@ struct TrainCommand: ParsableCommand {
     commandName: "train",
     abstract: "Train all three stages and write a bundle.",
     discussion: """
-      Stage 1 pretrains the graph (LightGCN), stage 2 aligns items with their texts, stage 3 users with items; then the \
+      Stage 1 pretrains the graph (--method), stage 2 aligns items with their texts, stage 3 users with items; then the \
       weights of the final score are fitted on validation users. Each epoch leaves a checkpoint in OUT.run; after a stop, \
       the same command with --resume goes on to the same bytes.
+
+      With --graph-only, stage 1 alone is trained and ranks the test split; no language model is needed but by methods that \
+      read texts, and --out is a file of vectors.
       """)
 
   @Option(help: ArgumentHelp("The data set: a directory or file of a format below.", valueName: "path"))
@@ -37,10 +41,15 @@ struct TrainCommand: ParsableCommand {
   @Option(help: "The seed of everything random. (default: 42)")
   var seed: UInt64?
   @Option(
-    help: "random (80/10/10 per user), leave-last-out (by time) or given (the data set's own). (default: random)")
+    help:
+      "random (80/10/10 per user), leave-last-out (by time), given (the data set's own) or given-whole (the same, nothing lent for validation). (default: random)"
+  )
   var split: SplitChoice?
   @Option(help: ArgumentHelp("A JSON file whose values replace the recipe's; see --print-config.", valueName: "file"))
   var config: String?
+  @Flag(help: "Train and measure stage 1 alone.")
+  var graphOnly = false
+  @OptionGroup(title: "Graph encoder") var graph: GraphFlags
   @Flag(help: "Print the configuration as JSON, and do nothing. Needs no data.")
   var printConfig = false
   @Flag(help: "Go on from the checkpoints of an earlier run with the same arguments.")
@@ -55,27 +64,31 @@ struct TrainCommand: ParsableCommand {
     case random
     case leaveLastOut = "leave-last-out"
     case given
+    case givenWhole = "given-whole"
 
     func method(seed: UInt64) -> SplitMethod {
       switch self {
       case .random: .random(seed: seed)
       case .leaveLastOut: .leaveLastOut
       case .given: .given
+      case .givenWhole: .givenWhole
       }
     }
   }
 
   func validate() throws {
     guard !printConfig else { return }
-    for (name, value) in [("--data", data), ("--language-model", languageModel), ("--out", out)] where value == nil {
+    let needed = [("--data", data), ("--out", out)] + (graphOnly ? [] : [("--language-model", languageModel)])
+    for (name, value) in needed where value == nil {
       throw ValidationError("Missing expected argument '\(name)'")
     }
   }
 
   func run() throws {
     let configuration = try makeConfiguration()
-    guard !printConfig, let data, let languageModel, let out else { return try Terminal.printJSON(configuration) }
+    guard !printConfig, let data, let out else { return try Terminal.printJSON(configuration) }
     Interrupt.install()
+    guard !graphOnly, let languageModel else { return try trainGraph(configuration, data: data, out: out) }
     let started = Date()
     let dataset = try format.load(data)
     let pool = threading.makePool()
@@ -106,11 +119,15 @@ struct TrainCommand: ParsableCommand {
   private func makeConfiguration() throws -> TrainingConfiguration {
     var choices = TrainingConfiguration.Choices(recipe: recipe, without: without, seed: seed)
     if let split { choices.splitMethod = { split.method(seed: $0) } }
-    guard let config else { return try TrainingConfiguration(choices) }
-    guard let data = FileManager.default.contents(atPath: config) else {
-      throw GLTAError(.inputOutput, "cannot read the configuration \(config)")
+    var result = try TrainingConfiguration(choices)
+    if let config {
+      guard let data = FileManager.default.contents(atPath: config) else {
+        throw GLTAError(.inputOutput, "cannot read the configuration \(config)")
+      }
+      result = try TrainingConfiguration(choices, overriddenByJSON: data, source: config)
     }
-    return try TrainingConfiguration(choices, overriddenByJSON: data, source: config)
+    graph.apply(to: &result.graph)
+    return result
   }
 
   /// The bundle at `out` where these very arguments made it.
@@ -149,6 +166,75 @@ struct TrainCommand: ParsableCommand {
       print(String(format: "trained in %.1f s, peak memory %d MiB", seconds, ProcessUsage.peakMebibytes))
     }
     print("next: glta evaluate --bundle \(out)")
+  }
+}
+
+extension TrainCommand {
+  /// Stage 1 alone, measured on the test split.
+  private func trainGraph(_ configuration: TrainingConfiguration, data: String, out: String) throws {
+    let dataset = try format.load(data)
+    let pool = threading.makePool()
+    let bar = ProgressBar()
+    var clock = EpochClock()
+    let run = try GraphRun(
+      configuration: configuration, dataset: dataset,
+      languageModel: languageModel.map { try LoadedLanguageModel(path: $0) },
+      out: out, resume: resume, pool: pool,
+      reporter: TrainingRun.Reporter(
+        say: { line in
+          bar.begin()
+          Terminal.note(line)
+        },
+        progress: { progress in
+          clock.see(progress)
+          bar.update(progress)
+          return !Interrupt.wasRequested
+        }))
+    let started = Date()
+    let result = try run.run()
+    bar.close()
+    let seconds = Date().timeIntervalSince(started)
+    if json {
+      struct Output: Encodable {
+        let method: String
+        let metrics: [String: Double]
+        let users: Int
+        let validation: Double?
+        let seconds: Double
+        let epochSeconds: [Double]
+        let epochProcessorSeconds: [Double]
+        let processorSeconds: Double
+        let peakMemoryMiB: Int
+      }
+      return try Terminal.printJSON(
+        Output(
+          method: configuration.graph.method.rawValue, metrics: result.test?.metrics ?? [:],
+          users: result.test?.users ?? 0,
+          validation: result.validation, seconds: seconds, epochSeconds: clock.seconds,
+          epochProcessorSeconds: clock.processorSeconds, processorSeconds: ProcessUsage.processorSeconds,
+          peakMemoryMiB: ProcessUsage.peakMebibytes))
+    }
+    if let test = result.test {
+      print(MetricReport.table([(configuration.graph.method.rawValue, test)]))
+    } else {
+      print("no user has a test item; nothing to measure")
+    }
+    print(String(format: "trained in %.1f s, peak memory %d MiB", seconds, ProcessUsage.peakMebibytes))
+  }
+}
+
+/// How long each epoch took, its samples and whatever came after its last step included, from the end of the one before.
+private struct EpochClock {
+  private(set) var seconds: [Double] = []
+  private(set) var processorSeconds: [Double] = []
+  private var last = (Date(), ProcessUsage.processorSeconds)
+
+  mutating func see(_ progress: TrainingProgress) {
+    guard progress.step == progress.steps else { return }
+    let now = (Date(), ProcessUsage.processorSeconds)
+    seconds.append(now.0.timeIntervalSince(last.0))
+    processorSeconds.append(now.1 - last.1)
+    last = now
   }
 }
 

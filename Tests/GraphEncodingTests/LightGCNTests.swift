@@ -39,40 +39,6 @@ struct LightGCNTests {
     #expect(absoluteDifference(out.elements, expected) < 1e-5)
   }
 
-  /// The gradient through propagation, loss and the L2 term on layer 0: it fails if L2 moves to the output.
-  @Test func bprGradientAgreesWithFiniteDifferences() {
-    let pool = ThreadPool(threads: 2)
-    let encoder = LightGCN(graph: NormalizedGraph(train), layers: 2)
-    let layer0 = randomMatrix(10, 5)
-    let batch = [
-      Triple(user: 0, positive: 1, negative: 3), Triple(user: 1, positive: 4, negative: 0),
-      Triple(user: 1, positive: 2, negative: 3),
-    ]
-    let (output, work, doutput, dlayer0) = (layer0.copy(), layer0.copy(), layer0.copy(), layer0.copy())
-    func loss() -> Float {
-      encoder.apply(layer0, work: work, into: output, pool: pool)
-      return BPRLoss.forwardBackward(
-        batch, users: 4, output: output, layer0: layer0, l2: 0.3, doutput: doutput, dlayer0: dlayer0, pool: pool)
-    }
-    // By hand: mean softplus of the margins, and half the weight times the squares of layer 0 over the batch.
-    let value = loss()
-    let byHand =
-      batch.reduce(0.0) { total, triple in
-        let nodes = [Int(triple.user), 4 + Int(triple.positive), 4 + Int(triple.negative)]
-        let margin = (0..<5).reduce(0.0) {
-          $0 + Double(output[nodes[0], $1]) * Double(output[nodes[1], $1] - output[nodes[2], $1])
-        }
-        let squares = nodes.reduce(0.0) { $0 + Double(Accumulate.squares(5, layer0.row($1))) }
-        return total + logOf(1 + expOf(-margin)) + 0.15 * squares
-      } / 3
-    #expect(abs(Double(value) - byHand) < 1e-5)
-    let gradient = Matrix(rows: 10, columns: 5)
-    encoder.apply(doutput, work: work, into: gradient, pool: pool)
-    Accumulate.add(50, dlayer0.base, to: gradient.base)
-    let expected = finiteDifferences(of: layer0) { Double(loss()) }
-    #expect(relativeDifference(gradient.elements, expected) < 5e-3)
-  }
-
   @Test func foldInIsPropagationForSomebodyWithoutALayerZero() {
     let layer0 = randomMatrix(10, 8)
     // User 2 has no items; with a zero layer 0 and items 1 and 4 it is somebody new, but for the items' degrees.
@@ -100,22 +66,27 @@ struct LightGCNTests {
   }
 
   private func trainSynthetic(
-    threads: Int, epochs: Int = 12, resuming state: GraphEncoderState? = nil,
+    threads: Int, epochs: Int = 12, loss: GraphLoss = .bpr, precision: LayerPrecision = .f32,
+    resuming state: GraphEncoderState? = nil,
     checkpoint: (GraphEncoderState) -> Void = { _ in }
   ) throws -> (embeddings: GraphEmbeddings, split: InteractionSplit) {
     let dataset = SyntheticDataset.generate(users: 120, items: 80)
     let split = try Splitter.split(dataset, method: .random(seed: 1))
     var options = GraphEncoderOptions()
     (options.dimensions, options.epochs, options.evaluateEvery, options.batchSize) = (16, epochs, 2, 512)
-    let trainer = LightGCNTrainer(options: options, split: split, seed: 1, pool: ThreadPool(threads: threads))
+    (options.loss, options.precision, options.negatives) = (loss, precision, 20)
+    let trainer = GraphEncoderTrainer(options: options, split: split, seed: 1, pool: ThreadPool(threads: threads))
     let embeddings = try trainer.train(
       resuming: state, checkpoint: { (state) throws(GLTAError) in checkpoint(state) }, progress: { _ in true })
     return (embeddings, split)
   }
 
-  @Test func learnsMoreThanPopularityAndHasTheSameBitsOnAnyNumberOfThreads() throws {
-    let (one, split) = try trainSynthetic(threads: 1)
-    let (two, _) = try trainSynthetic(threads: 2)
+  @Test(arguments: GraphLoss.allCases, LayerPrecision.allCases)
+  func learnsMoreThanPopularityAndHasTheSameBitsOnAnyNumberOfThreads(
+    loss: GraphLoss, precision: LayerPrecision
+  ) throws {
+    let (one, split) = try trainSynthetic(threads: 1, loss: loss, precision: precision)
+    let (two, _) = try trainSynthetic(threads: 2, loss: loss, precision: precision)
     #expect(one.users.elements == two.users.elements && one.items.elements == two.items.elements)
     let pool = ThreadPool(threads: 2)
     let users = Array(0..<split.test.rows)
@@ -128,14 +99,14 @@ struct LightGCNTests {
     #expect(graph["ndcg@10"] > 1.3 * popularity["ndcg@10"])
   }
 
-  @Test func resumesToTheSameBits() throws {
+  @Test(arguments: GraphLoss.allCases) func resumesToTheSameBits(loss: GraphLoss) throws {
     var states: [GraphEncoderState] = []
-    let (whole, _) = try trainSynthetic(threads: 2) { state in
+    let (whole, _) = try trainSynthetic(threads: 2, loss: loss) { state in
       states.append(
         GraphEncoderState(progress: state.progress, matrices: state.matrices.map { ($0.name, $0.value.copy()) }))
     }
     let middle = try #require(states.first { $0.progress.epoch == 6 })
-    let (resumed, _) = try trainSynthetic(threads: 2, resuming: middle)
+    let (resumed, _) = try trainSynthetic(threads: 2, loss: loss, resuming: middle)
     #expect(resumed.items.elements == whole.items.elements)
   }
 
@@ -145,7 +116,7 @@ struct LightGCNTests {
     var options = GraphEncoderOptions()
     options.learningRate = 1e30
     let error = #expect(throws: GLTAError.self) {
-      try LightGCNTrainer(options: options, split: split, seed: 1, pool: ThreadPool(threads: 1)).train(
+      try GraphEncoderTrainer(options: options, split: split, seed: 1, pool: ThreadPool(threads: 1)).train(
         checkpoint: { (_) throws(GLTAError) in }, progress: { _ in true })
     }
     #expect(error?.code == .diverged)

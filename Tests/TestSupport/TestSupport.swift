@@ -23,13 +23,13 @@ public func absoluteDifference(_ a: [Float], _ b: [Float]) -> Float {
 }
 
 /// The gradient of `loss` by central differences, one element of `x` after another.
-public func finiteDifferences(of x: Matrix, step: Float = 1e-2, _ loss: () -> Double) -> [Float] {
-  (0..<x.count).map { index in
+public func finiteDifferences(of x: Matrix, step: Float = 1e-2, _ loss: () throws -> Double) rethrows -> [Float] {
+  try (0..<x.count).map { index in
     let value = x.base[index]
     x.base[index] = value + step
-    let above = loss()
+    let above = try loss()
     x.base[index] = value - step
-    let below = loss()
+    let below = try loss()
     x.base[index] = value
     return Float((above - below) / Double(2 * step))
   }

@@ -3,6 +3,7 @@
 #define GLTA_CPROCESSOR_H
 
 #include "MicroTile.h"
+#include "RowGather.h"
 
 /// Nonzero where the running CPU has 512-bit vectors.
 static inline int glta_cpu_has_avx512(void) {

@@ -42,6 +42,20 @@ public struct Adam: Sendable {
     _ parameter: Matrix, gradient: Matrix, options: Options, pool: ThreadPool
   ) {
     precondition(parameter.count == first.count && gradient.count == first.count)
+    let step = beginStep(options)
+    let count = parameter.count
+    let block = 16_384
+    pool.forEach((count + block - 1) / block) { index, _ in
+      let start = index * block
+      step.update(
+        min(block, count - start), parameter.base + start, gradient: gradient.base + start, first: first.base + start,
+        second: second.base + start)
+    }
+  }
+
+  /// Counts a step whose elements the caller updates piece by piece, each once: a kernel that makes a gradient row by row
+  /// can use it at once, and the gradient is never written.
+  public mutating func beginStep(_ options: Options) -> Step {
     step += 1
     var power1: Double = 1
     var power2: Double = 1
@@ -50,19 +64,30 @@ public struct Adam: Sendable {
       power2 *= Double(options.beta2)
       if power1 < 1e-12 && power2 < 1e-12 { break }
     }
-    let rate = SIMD8<Float>(repeating: Float(Double(options.learningRate) / (1 - power1)))
-    let correction = SIMD8<Float>(repeating: Float(1 / (1 - power2).squareRoot()))
-    let epsilon = SIMD8<Float>(repeating: options.epsilon)
-    let beta1 = SIMD8<Float>(repeating: options.beta1)
-    let beta2 = SIMD8<Float>(repeating: options.beta2)
-    let rest1 = SIMD8<Float>(repeating: 1 - options.beta1)
-    let rest2 = SIMD8<Float>(repeating: 1 - options.beta2)
+    return Step(
+      rate: Float(Double(options.learningRate) / (1 - power1)), correction: Float(1 / (1 - power2).squareRoot()),
+      options: options)
+  }
 
-    let (x, g, m, v) = (parameter.base, gradient.base, first.base, second.base)
-    let count = parameter.count
-    let block = 16_384
-    pool.forEach((count + block - 1) / block) { index, _ in
-      forEachVector(from: index * block, to: min(count, (index + 1) * block)) { offset, lanes in
+  /// The constants of one step.
+  public struct Step: Sendable {
+    fileprivate let rate: Float
+    fileprivate let correction: Float
+    fileprivate let options: Options
+
+    /// Updates `count` elements of a parameter and its moments.
+    public func update(
+      _ count: Int, _ x: UnsafeMutablePointer<Float>, gradient g: UnsafePointer<Float>,
+      first m: UnsafeMutablePointer<Float>, second v: UnsafeMutablePointer<Float>
+    ) {
+      let rate = SIMD8<Float>(repeating: self.rate)
+      let correction = SIMD8<Float>(repeating: self.correction)
+      let epsilon = SIMD8<Float>(repeating: options.epsilon)
+      let beta1 = SIMD8<Float>(repeating: options.beta1)
+      let beta2 = SIMD8<Float>(repeating: options.beta2)
+      let rest1 = SIMD8<Float>(repeating: 1 - options.beta1)
+      let rest2 = SIMD8<Float>(repeating: 1 - options.beta2)
+      forEachVector(to: count) { offset, lanes in
         let gradient = load8(g + offset, lanes)
         let moment1 = load8(m + offset, lanes) * beta1 + gradient * rest1
         let moment2 = load8(v + offset, lanes) * beta2 + gradient * gradient * rest2

@@ -21,6 +21,9 @@ public struct ParameterGroup: Sendable {
     return values[index]
   }
 
+  /// Steps so far.
+  public var steps: Int { optimizers.first?.step ?? 0 }
+
   /// Whether every parameter is a finite number.
   package var isFinite: Bool { values.allSatisfy(\.isFinite) }
 
@@ -45,6 +48,29 @@ public struct ParameterGroup: Sendable {
     return norm
   }
 
+  /// Counts a step in which the caller updates the elements of a parameter itself, each once, by what this returns.
+  public mutating func beginStep(_ options: Adam.Options) -> Adam.Step {
+    var step = optimizers[0].beginStep(options)
+    for index in optimizers.indices.dropFirst() { step = optimizers[index].beginStep(options) }
+    return step
+  }
+
+  /// Updates whole parameters from the one at `start` on, in their order; none where `gradients` is empty.
+  public func update(_ step: Adam.Step, after start: Int, gradients: [Matrix]) {
+    for (index, gradient) in zip(start..., gradients) {
+      let (value, optimizer) = (values[index], optimizers[index])
+      precondition(value.count == gradient.count)
+      step.update(
+        value.count, value.base, gradient: gradient.base, first: optimizer.first.base, second: optimizer.second.base)
+    }
+  }
+
+  /// The moments of a parameter, for `beginStep`.
+  public func moments(_ name: String) -> (first: Matrix, second: Matrix) {
+    guard let index = names.firstIndex(of: name) else { preconditionFailure("no parameter \(name)") }
+    return (optimizers[index].first, optimizers[index].second)
+  }
+
   // MARK: Checkpoints
 
   /// Parameters and moments under names of their own, and the number of steps.
@@ -55,7 +81,7 @@ public struct ParameterGroup: Sendable {
       matrices.append((name + ".first_moment", optimizers[index].first))
       matrices.append((name + ".second_moment", optimizers[index].second))
     }
-    return (matrices, optimizers.first?.step ?? 0)
+    return (matrices, steps)
   }
 
   /// Takes over a saved state: parameters are overwritten, moments copied.

@@ -1,0 +1,70 @@
+/// The distinct nodes that a batch mentions, and where: losses and propagation work on one row for each of them.
+///
+/// Gradients are summed per node in the order of the mentions, so the bits do not depend on threads. One value serves all
+/// steps: nothing of the size of the graph is made or cleared for a batch.
+public final class BatchNodes {
+  /// The distinct nodes in order of first mention; the position in here is the node's slot.
+  public private(set) var nodes: [Int32] = []
+  /// The slot of each mention.
+  public private(set) var slots: [Int32] = []
+  private var offsets: [Int32] = []
+  private var mentions: [Int32] = []
+  /// -1 or a slot, at a fixed address: kernels ask for every node of the graph.
+  private let slotOfNode: UnsafeMutablePointer<Int32>
+
+  /// Room for the nodes of a graph.
+  public init(nodes: Int) {
+    slotOfNode = .allocate(capacity: nodes)
+    slotOfNode.initialize(repeating: -1, count: nodes)
+  }
+
+  deinit { slotOfNode.deallocate() }
+
+  /// Takes over the mentions of another batch.
+  public func assign(_ mentioned: some Sequence<Int32>) {
+    for node in nodes { slotOfNode[Int(node)] = -1 }
+    nodes.removeAll(keepingCapacity: true)
+    slots.removeAll(keepingCapacity: true)
+    for node in mentioned {
+      var slot = slotOfNode[Int(node)]
+      if slot < 0 {
+        slot = Int32(nodes.count)
+        slotOfNode[Int(node)] = slot
+        nodes.append(node)
+      }
+      slots.append(slot)
+    }
+    indexMentions()
+  }
+
+  /// The rows of the batch's matrices.
+  public var count: Int { nodes.count }
+
+  /// The slot of a node, or nil where the batch does not mention it.
+  public func slot(of node: Int) -> Int? {
+    let slot = slotOfNode[node]
+    return slot < 0 ? nil : Int(slot)
+  }
+
+  /// How often the batch mentions the node of a slot.
+  public func mentionCount(_ slot: Int) -> Int { Int(offsets[slot + 1] - offsets[slot]) }
+
+  /// Calls `body` with the position of each mention of a slot, in order.
+  public func forEachMention(_ slot: Int, _ body: (Int) -> Void) {
+    for position in Int(offsets[slot])..<Int(offsets[slot + 1]) { body(Int(mentions[position])) }
+  }
+
+  private func indexMentions() {
+    offsets.removeAll(keepingCapacity: true)
+    offsets.append(contentsOf: repeatElement(0, count: nodes.count + 1))
+    for slot in slots { offsets[Int(slot) + 1] += 1 }
+    for slot in nodes.indices { offsets[slot + 1] += offsets[slot] }
+    var cursors = offsets
+    mentions.removeAll(keepingCapacity: true)
+    mentions.append(contentsOf: repeatElement(0, count: slots.count))
+    for (position, slot) in slots.enumerated() {
+      mentions[Int(cursors[Int(slot)])] = Int32(position)
+      cursors[Int(slot)] += 1
+    }
+  }
+}

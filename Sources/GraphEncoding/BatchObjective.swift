@@ -1,0 +1,100 @@
+import Interactions
+import Tensors
+
+/// What a graph encoder is trained for, on the vectors of a batch's nodes: a ranking loss, the L2 term on layer 0, and for
+/// methods that read texts the term that aligns them.
+struct BatchObjective {
+  private let options: GraphEncoderOptions
+  private let train: CSRMatrix
+  private let seed: UInt64
+  private let pool: ThreadPool
+  private let softmax: SampledSoftmaxLoss?
+  private let alignment: TextAlignment?
+
+  init(options: GraphEncoderOptions, train: CSRMatrix, text: Matrix?, seed: UInt64, pool: ThreadPool) {
+    self.options = options
+    self.train = train
+    self.seed = seed
+    self.pool = pool
+    softmax =
+      options.loss == .bpr
+      ? nil
+      : SampledSoftmaxLoss(
+        train: train, temperature: options.temperature, isCosine: options.cosine,
+        correction: options.correction(of: train))
+    alignment =
+      options.method.readsText ? text.map { TextAlignment(options: options, train: train, text: $0) } : nil
+  }
+
+  /// Parameters beside the encoder's.
+  func initialParameters() -> [(name: String, value: Matrix)] { alignment?.initialParameters(seed: seed) ?? [] }
+
+  /// The nodes that a batch mentions: those of its triples first.
+  func mentions(_ triples: ArraySlice<Triple>, step: Int) -> [Int32] {
+    guard softmax != nil else { return BPRLoss.mentions(triples, users: train.rows) }
+    return SampledSoftmaxLoss.mentions(
+      triples, candidates: options.candidates(items: train.columns, seed: seed, step: step), users: train.rows)
+  }
+
+  /// The loss of a batch and its gradients.
+  ///
+  /// - Parameters:
+  ///   - layer0: nodes x d; the L2 term is part of the loss, its gradient is that of `decay`.
+  ///   - gradient: |batch| x d, overwritten with the gradient of `output`.
+  /// - Returns: the mean loss of a triple, and the gradients of `initialParameters` in their order.
+  func forwardBackward(
+    _ batch: BatchNodes, triples: Int, masked: [Int] = [], layer0: Matrix, output: Matrix, gradient: Matrix,
+    parameters: ParameterGroup
+  ) -> (loss: Double, parameters: [Matrix]) {
+    var loss =
+      softmax?.forwardBackward(batch, pairs: triples, output: output, gradient: gradient, pool: pool)
+      ?? BPRLoss.forwardBackward(batch, output: output, gradient: gradient, pool: pool)
+    loss += squares(batch, triples, layer0)
+    guard let alignment else { return (loss, []) }
+    let (term, gradients) = alignment.addForwardBackward(
+      batch, masked: masked, output: output, gradient: gradient, parameters: parameters, pool: pool)
+    return (loss + term, gradients)
+  }
+
+  /// What layer 0 of each slot is multiplied by in the gradient of the L2 term.
+  func decay(_ batch: BatchNodes, triples: Int) -> [Float] {
+    let counted = decayedMentions(triples)
+    return (0..<batch.count).map { slot in
+      var count: Float = 0
+      batch.forEachMention(slot) { mention in count += mention < counted ? 1 : 0 }
+      return options.l2 / Float(triples) * count
+    }
+  }
+
+  /// Mentions that the L2 term counts: those of the triples, not of candidates for the whole batch.
+  private func decayedMentions(_ triples: Int) -> Int { softmax == nil ? 3 * triples : 2 * triples }
+
+  /// l2 / 2 times the squares of layer 0 over the mentions, for each triple.
+  private func squares(_ batch: BatchNodes, _ triples: Int, _ layer0: Matrix) -> Double {
+    guard options.l2 > 0 else { return 0 }
+    var squares: Double = 0
+    for mention in 0..<decayedMentions(triples) {
+      squares += Double(Accumulate.squares(layer0.columns, layer0.row(Int(batch.nodes[Int(batch.slots[mention])]))))
+    }
+    return Double(options.l2) / 2 * squares / Double(triples)
+  }
+}
+
+extension GraphEncoderOptions {
+  /// Candidates of a batch beside its positives: all items, or some drawn uniformly.
+  fileprivate func candidates(items: Int, seed: UInt64, step: Int) -> [Int32] {
+    guard loss == .sampledSoftmax else { return (0..<Int32(items)).map { $0 } }
+    var random = Philox(seed: seed, purpose: "softmax candidates", index: UInt64(step)).sequence()
+    return (0..<negatives).map { _ in Int32(random.index(below: items)) }
+  }
+
+  /// c log q of each item, q being how often a batch is expected to draw it.
+  fileprivate func correction(of train: CSRMatrix) -> [Float] {
+    guard loss == .sampledSoftmax, popularityCorrection > 0 else { return [] }
+    var degrees = [Float](repeating: 0, count: train.columns)
+    for item in train.indices { degrees[Int(item)] += 1 }
+    let perEdge = Float(batchSize(edges: train.count)) / Float(max(1, train.count))
+    let uniform = Float(negatives) / Float(train.columns)
+    return degrees.map { popularityCorrection * Float(logOf(Double(max(1e-6, $0 * perEdge + uniform)))) }
+  }
+}

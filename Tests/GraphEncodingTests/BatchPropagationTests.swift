@@ -1,0 +1,88 @@
+import GraphEncoding
+import Interactions
+import Tensors
+import TestSupport
+import Testing
+
+/// What is computed for a batch alone must be what whole layers hold.
+struct BatchPropagationTests {
+  /// 60 users, 50 items, some without edges; the first item is everybody's.
+  private let train = CSRMatrix(rowLists: (0..<60).map { BatchPropagationTests.items(of: $0) }, columns: 50)
+
+  private static func items(of user: Int) -> [Int32] {
+    guard user % 7 != 3 else { return [] }
+    var items: [Int32] = [0]
+    for index in 0..<user % 5 { items.append(Int32(1 + (user * 13 + index * 11) % 45)) }
+    return items
+  }
+
+  /// Few nodes, most nodes, and one without edges; nodes are mentioned again and again.
+  private static let batches: [[Int32]] = [[61, 5, 61, 70], (0..<110).map { ($0 * 7) % 110 }, [3, 109]]
+
+  private func check(layers: Int, mentions: [Int32], precision: LayerPrecision, tolerance: Float) {
+    let graph = NormalizedGraph(train)
+    let pool = ThreadPool(threads: 2)
+    let x = randomMatrix(110, 96)
+    let (whole, work) = (Matrix(rows: 110, columns: 96), Matrix(rows: 110, columns: 96))
+    let encoder = LightGCN(graph: graph, layers: layers)
+    encoder.apply(x, work: work, into: whole, pool: pool)
+    let batch = BatchNodes(nodes: 110)
+    batch.assign(mentions)
+    let propagation = BatchPropagation(graph: graph, layers: layers, columns: 96, precision: precision, pool: pool)
+    propagation.assign(x)
+    let output = Matrix(rows: batch.count, columns: 96)
+    propagation.forward(x, batch, into: output)
+    let expected = batch.nodes.flatMap { whole.slice(Int($0)..<Int($0) + 1).elements }
+    #expect(relativeDifference(output.elements, expected) < tolerance)
+
+    let gradient = randomMatrix(batch.count, 96, seed: 2)
+    let scattered = Matrix(rows: 110, columns: 96)
+    for (slot, node) in batch.nodes.enumerated() {
+      scattered.row(Int(node)).update(from: gradient.row(slot), count: 96)
+    }
+    encoder.apply(scattered, work: work, into: whole, pool: pool)
+    let back = Matrix(rows: 110, columns: 96)
+    propagation.backward(gradient, batch) { node, row in back.row(node).update(from: row, count: 96) }
+    #expect(relativeDifference(back.elements, whole.elements) < tolerance)
+  }
+
+  @Test(arguments: 0...4, batches) func agreesWithWholeLayers(layers: Int, mentions: [Int32]) {
+    check(layers: layers, mentions: mentions, precision: .f32, tolerance: 1e-5)
+  }
+
+  @Test(arguments: 0...4, batches) func agreesWithWholeLayersToTheRoundingOfBF16(layers: Int, mentions: [Int32]) {
+    check(layers: layers, mentions: mentions, precision: .bf16, tolerance: 1e-2)
+  }
+
+  /// One value serves batch after batch: nothing of an earlier one may be left.
+  @Test func forgetsTheBatchBefore() {
+    let graph = NormalizedGraph(train)
+    let pool = ThreadPool(threads: 1)
+    let x = randomMatrix(110, 16)
+    func outputs(_ batches: [[Int32]]) -> [Float] {
+      let propagation = BatchPropagation(graph: graph, layers: 3, columns: 16, precision: .f32, pool: pool)
+      propagation.assign(x)
+      let batch = BatchNodes(nodes: 110)
+      let back = Matrix(rows: 110, columns: 16)
+      var result: [Float] = []
+      for mentions in batches {
+        batch.assign(mentions)
+        let output = Matrix(rows: batch.count, columns: 16)
+        propagation.forward(x, batch, into: output)
+        propagation.backward(output, batch) { node, row in back.row(node).update(from: row, count: 16) }
+        result = output.elements + back.elements
+      }
+      return result
+    }
+    #expect(outputs(Self.batches + [[61, 5, 61, 70]]) == outputs([[61, 5, 61, 70]]))
+  }
+
+  @Test func slotsFollowFirstMentions() {
+    let batch = BatchNodes(nodes: 10)
+    batch.assign([7, 2, 7, 9])
+    #expect(batch.nodes == [7, 2, 9] && batch.slots == [0, 1, 0, 2])
+    #expect(batch.mentionCount(0) == 2 && batch.slot(of: 2) == 1 && batch.slot(of: 0) == nil)
+    batch.assign([0])
+    #expect(batch.slot(of: 7) == nil && batch.slot(of: 0) == 0)
+  }
+}

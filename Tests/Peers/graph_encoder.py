@@ -1,0 +1,267 @@
+#!/usr/bin/env python3
+"""LightGCN with BPR beside a PyTorch twin: seconds of an epoch, and accuracy after some epochs.
+
+    make build
+    python3 Tests/Peers/graph_encoder.py speed --data gowalla=DIR ml-1m=DIR [--threads 1 2] [--steps 20]
+    python3 Tests/Peers/graph_encoder.py accuracy --data gowalla=DIR [--epochs 5]
+
+DIR holds LightGCN's train.txt and test.txt. Both sides do the whole step: sampling, K propagations forward and backward,
+loss, and Adam over all embeddings. The twin is given every advantage PyTorch has: a symmetric adjacency whose backward
+pass is the forward one (no transpose is made), COO and CSR are both timed and the faster one counts, samples are drawn
+by vectorised numpy, Adam is the fused one. Rounds alternate between the sides; the best ten steps of the twin, times
+the steps of an epoch, stand against the best whole epoch of ours. Processor seconds, all threads together, are printed
+beside: on a busy machine they say more than the clock's.
+PyTorch is found by the interpreter that runs this script; without it the script says so and measures nothing.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def read(folder):
+    """Interactions as (users, items, train pairs, test lists)."""
+    import numpy as np
+
+    def pairs(name):
+        users, items = [], []
+        for line in (Path(folder) / name).read_text().splitlines():
+            numbers = [int(word) for word in line.split()]
+            users += numbers[:1] * (len(numbers) - 1)
+            items += numbers[1:]
+        return np.array(users), np.array(items)
+
+    train, test = pairs("train.txt"), pairs("test.txt")
+    users = int(max(train[0].max(), test[0].max())) + 1
+    items = int(max(train[1].max(), test[1].max())) + 1
+    return users, items, train, test
+
+
+class Twin:
+    """LightGCN as its authors' PyTorch code has it."""
+
+    def __init__(self, folder, options, layout, seed):
+        import numpy as np
+        import torch
+
+        torch.manual_seed(seed)
+        self.random = np.random.default_rng(seed)
+        self.users, self.items, (u, i), self.test = read(folder)
+        order = np.lexsort((i, u))
+        self.u, self.i = u[order], i[order]
+        self.keys = self.u * self.items + self.i
+        self.offsets = np.searchsorted(self.u, np.arange(self.users + 1))
+        self.active = np.flatnonzero(np.diff(self.offsets))
+        self.options = options
+        nodes = self.users + self.items
+        rows = np.concatenate([self.u, self.i + self.users])
+        columns = np.concatenate([self.i + self.users, self.u])
+        degree = np.bincount(rows, minlength=nodes)
+        values = 1 / np.sqrt(degree[rows] * degree[columns])
+        adjacency = torch.sparse_coo_tensor(
+            np.stack([rows, columns]), torch.tensor(values, dtype=torch.float32), (nodes, nodes)).coalesce()
+        self.adjacency = adjacency.to_sparse_csr() if layout == "csr" else adjacency
+        self.weights = torch.nn.Parameter(torch.randn(nodes, options.dimensions) * 0.1)
+        self.adam = torch.optim.Adam([self.weights], lr=options.learning_rate, fused=True)
+
+        class Propagate(torch.autograd.Function):
+            @staticmethod
+            def forward(_, x):
+                return self.adjacency @ x
+
+            @staticmethod
+            def backward(_, gradient):
+                return self.adjacency @ gradient
+
+        self.propagate = Propagate.apply
+
+    def sample(self, count):
+        """Users uniformly, one of their items, and an item that is none of theirs."""
+        import numpy as np
+
+        users = self.random.choice(self.active, count)
+        starts = self.offsets[users]
+        positives = self.i[starts + self.random.integers(0, self.offsets[users + 1] - starts)]
+        negatives = self.random.integers(0, self.items, count)
+        while True:
+            keys = users * self.items + negatives
+            at = np.searchsorted(self.keys, keys)
+            clash = np.flatnonzero(self.keys[np.minimum(at, len(self.keys) - 1)] == keys)
+            if not len(clash):
+                return users, positives, negatives
+            negatives[clash] = self.random.integers(0, self.items, len(clash))
+
+    def embeddings(self):
+        layer, total = self.weights, self.weights
+        for _ in range(self.options.layers):
+            layer = self.propagate(layer)
+            total = total + layer
+        return total / (self.options.layers + 1)
+
+    def step(self, users, positives, negatives):
+        import torch
+
+        u, p, n = (torch.as_tensor(x) for x in (users, positives + self.users, negatives + self.users))
+        output = self.embeddings()
+        margin = (output[u] * (output[p] - output[n])).sum(1)
+        loss = torch.nn.functional.softplus(-margin).mean()
+        squares = sum(self.weights[x].square().sum() for x in (u, p, n))
+        loss = loss + self.options.l2 / 2 * squares / len(u)
+        self.adam.zero_grad()
+        loss.backward()
+        self.adam.step()
+
+    def epoch(self, steps=None):
+        """Seconds of an epoch of |train| triples, or of its first steps."""
+        started = time.perf_counter()
+        total, size = len(self.u), self.options.batch_size
+        count = total if steps is None else min(total, steps * size)
+        samples = self.sample(count)
+        for start in range(0, count, size):
+            self.step(*(x[start : start + size] for x in samples))
+        return time.perf_counter() - started
+
+    def metrics(self, k=20):
+        """Recall@k and NDCG@k over the users that have test items, train items left out."""
+        import numpy as np
+        import torch
+
+        with torch.no_grad():
+            output = self.embeddings()
+        lists = {}
+        for user, item in zip(*self.test):
+            lists.setdefault(int(user), set()).add(int(item))
+        discounts = 1 / np.log2(np.arange(k) + 2)
+        ideal = np.concatenate([[0], np.cumsum(discounts)])
+        recall = ndcg = 0.0
+        wanted = sorted(lists)
+        for start in range(0, len(wanted), 512):
+            block = wanted[start : start + 512]
+            scores = output[block] @ output[self.users :].T
+            for row, user in enumerate(block):
+                scores[row, self.i[self.offsets[user] : self.offsets[user + 1]]] = -torch.inf
+            for user, ranking in zip(block, torch.topk(scores, k).indices.tolist()):
+                hits = np.array([item in lists[user] for item in ranking])
+                recall += hits.sum() / len(lists[user])
+                ndcg += discounts[hits].sum() / ideal[min(k, len(lists[user]))]
+        return {"recall@20": recall / len(wanted), "ndcg@20": ndcg / len(wanted)}
+
+
+def ours(folder, options, epochs, threads, precision="f32"):
+    """Trains with glta, the graph alone, and returns its JSON."""
+    settings = {
+        "dimensions": options.dimensions, "layers": options.layers, "batchSize": options.batch_size,
+        "learningRate": options.learning_rate, "l2": options.l2, "epochs": epochs, "evaluateEvery": epochs,
+        "sampling": "uniformUsers", "precision": precision}
+    with tempfile.TemporaryDirectory() as work:
+        config = Path(work) / "config.json"
+        config.write_text(json.dumps({"graph": settings}))
+        result = subprocess.run(
+            [str(options.glta), "train", "--graph-only", "--data", str(folder), "--format", "lightgcn", "--split",
+             "given-whole", "--config", str(config), "--seed", str(options.seed), "--threads", str(threads), "--out",
+             f"{work}/out", "--json"],
+            stdout=subprocess.PIPE, check=True)
+        return json.loads(result.stdout)
+
+
+def twin_seconds(folder, options, layout, threads):
+    """Clock and processor seconds of a step of the twin in a process of its own: PyTorch fixes its threads once."""
+    code = [sys.executable, __file__, "twin", "--data", f"x={folder}", "--layout", layout, "--threads", str(threads)]
+    for name in ("dimensions", "layers", "batch_size", "learning_rate", "l2", "seed", "steps"):
+        code += ["--" + name.replace("_", "-"), str(getattr(options, name))]
+    environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+    output = subprocess.run(code, stdout=subprocess.PIPE, check=True, env=environment).stdout
+    result = json.loads(output)
+    return result["seconds"], result["processor"]
+
+
+def speed(options):
+    print("| data | threads | | PyTorch COO | PyTorch CSR | glta f32 | ratio | glta bf16 | ratio |\n|---|---|---|---|---|---|---|---|---|")
+    for entry in options.data:
+        name, _, folder = entry.partition("=")
+        edges = len(read(folder)[2][0])
+        steps = -(-edges // options.batch_size)
+        for threads in options.threads:
+            best = {}
+            for _ in range(options.rounds):
+                for column in ("coo", "csr", "f32", "bf16"):
+                    if column in ("coo", "csr"):
+                        figures = [x * steps for x in twin_seconds(folder, options, column, threads)]
+                    else:
+                        result = ours(folder, options, 2, threads, column)
+                        figures = min(result["epochSeconds"]), min(result["epochProcessorSeconds"])
+                    best[column] = [min(pair) for pair in zip(figures, best.get(column, figures))]
+            for index, kind in enumerate(("seconds", "processor seconds")):
+                coo, csr, f32, bf16 = (best[column][index] for column in ("coo", "csr", "f32", "bf16"))
+                peer = min(coo, csr)
+                print(
+                    f"| {name} | {threads} | {kind} | {coo:.2f} | {csr:.2f} | {f32:.2f} | {peer / f32:.2f} | "
+                    f"{bf16:.2f} | {peer / bf16:.2f} |", flush=True)
+
+
+def accuracy(options):
+    import torch
+
+    torch.set_num_threads(max(options.threads))
+    print("| data | seed | epochs | side | Recall@20 | NDCG@20 |\n|---|---|---|---|---|---|")
+    for entry in options.data:
+        name, _, folder = entry.partition("=")
+        figures = ours(folder, options, options.epochs, max(options.threads))["metrics"]
+        twin = Twin(folder, options, "csr", options.seed)
+        for _ in range(options.epochs):
+            twin.epoch()
+        for side, metrics in (("glta", figures), ("PyTorch", twin.metrics())):
+            print(
+                f"| {name} | {options.seed} | {options.epochs} | {side} | {metrics['recall@20']:.5f} | "
+                f"{metrics['ndcg@20']:.5f} |", flush=True)
+
+
+def twin(options):
+    import torch
+
+    torch.set_num_threads(options.threads[0])
+    model = Twin(options.data[0].partition("=")[2], options, options.layout, options.seed)
+    model.epoch(2)
+    chunk = min(10, options.steps)
+    seconds, processor = [], []
+    for _ in range(max(1, options.steps // chunk)):
+        before = time.process_time()
+        seconds.append(model.epoch(chunk) / chunk)
+        processor.append((time.process_time() - before) / chunk)
+    print(json.dumps({"seconds": min(seconds), "processor": min(processor)}))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["speed", "accuracy", "twin"])
+    parser.add_argument("--data", nargs="+", required=True, metavar="NAME=DIR")
+    parser.add_argument("--glta", default=ROOT / ".build/release/glta")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--steps", type=int, default=20, help="timed steps of the twin, whose epoch is extrapolated")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=2020)
+    parser.add_argument("--dimensions", type=int, default=64)
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=2048)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--l2", type=float, default=1e-4)
+    parser.add_argument("--layout", choices=["coo", "csr"], default="csr")
+    options = parser.parse_args()
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        print("PyTorch is not installed: nothing to compare with. `pip install torch numpy` and run again.")
+        return
+    {"speed": speed, "accuracy": accuracy, "twin": twin}[options.what](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -51,6 +51,11 @@ public struct LogitsRanking {
     scoreWhatIsMissing()
   }
 
+  /// Makes sure that a prompt fits the model, before it is read.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` where it does not.
+  public func check(_ prompt: AlignedPrompt) throws(GLTAError) { try stage.check(prompt) }
+
   /// Reads the prompt; for `slots` and `first` the model's one pass happens here.
   ///
   /// - Parameter pass: from `makePass`; not used by another ranking at the same time.

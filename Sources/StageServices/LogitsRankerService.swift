@@ -78,8 +78,12 @@ private struct RankerRun {
       }
     case .prompt(let prompt):
       guard ranking.needsPrompt else { return }
-      guard !flags.contains(.stream) || !ranking.candidates.isEmpty else { return heldPrompt = prompt }
-      try read(prompt, pass)
+      guard flags.contains(.stream), ranking.candidates.isEmpty else {
+        try read(prompt, pass)
+        break
+      }
+      try StageFailure.converting { () throws(GLTAError) in try ranking.check(prompt.aligned) }
+      heldPrompt = prompt
     case .instruction, .ranking: throw StageFailure(.badRequest, "a chunk that is not a ranker's input")
     }
     try sendSnapshot(exchange)

@@ -11,6 +11,14 @@ import TokenAlignment
 /// Checkpoints lie in a folder beside `out`, as those of a whole training do; the vectors of methods that have them are
 /// written to `out` as safetensors (users, items, fold_in).
 public struct GraphRun {
+  /// What is ranked at the end.
+  public enum Measured: Sendable {
+    /// The test split.
+    case test
+    /// The validation split, and nothing else: what a search may look at.
+    case validation
+  }
+
   /// What came out.
   public struct Result: Sendable {
     /// The test split; nil where it holds nothing.
@@ -59,10 +67,10 @@ public struct GraphRun {
       resume: resume)
   }
 
-  /// Trains what is not trained yet, writes the vectors and ranks the test split.
+  /// Trains what is not trained yet, writes the vectors and ranks a split.
   ///
   /// - Throws: `GLTAError.diverged`, `.interrupted`, `.inputOutput`; `.invalidArgument` where the split cannot be made.
-  public func run() throws(GLTAError) -> Result {
+  public func run(measuring measured: Measured = .test) throws(GLTAError) -> Result {
     let split = try Splitter.split(dataset, method: configuration.splitMethod)
     let name = TrainingStage.graph.rawValue
     var state: GraphEncoderState?
@@ -95,16 +103,27 @@ public struct GraphRun {
         [("users", vectors.users.tensor), ("items", vectors.items.tensor), ("fold_in", vectors.foldInBasis.tensor)],
         metadata: [:], to: out)
     }
-    let result = Result(test: test(model, split), validation: best)
+    let result =
+      switch measured {
+      case .test: Result(test: report(model, split.test, excluding: [split.train, split.validation]), validation: best)
+      // Methods without epochs have not been looked at yet.
+      case .validation:
+        Result(
+          test: nil,
+          validation: best
+            ?? report(model, split.validation, excluding: [split.train])?[configuration.graph.metric])
+      }
     folder.remove(forBundle: out)
     return result
   }
 
-  private func test(_ model: any PreferenceModel, _ split: InteractionSplit) -> MetricReport? {
-    let users = (0..<split.test.rows).filter { split.test.degree($0) > 0 }
+  private func report(
+    _ model: any PreferenceModel, _ relevant: CSRMatrix, excluding excluded: [CSRMatrix]
+  ) -> MetricReport? {
+    let users = (0..<relevant.rows).filter { relevant.degree($0) > 0 }
     guard !users.isEmpty else { return nil }
-    let rankings = model.rank(users: users, excluding: [split.train, split.validation], pool: pool)
-    return MetricReport(users: users, rankings: rankings, relevant: split.test)
+    let rankings = model.rank(users: users, excluding: excluded, pool: pool)
+    return MetricReport(users: users, rankings: rankings, relevant: relevant)
   }
 
   private func text() throws(GLTAError) -> Matrix? {

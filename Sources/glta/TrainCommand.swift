@@ -119,6 +119,13 @@ struct TrainCommand: ParsableCommand {
   private func makeConfiguration() throws -> TrainingConfiguration {
     var choices = TrainingConfiguration.Choices(recipe: recipe, without: without, seed: seed)
     if let split { choices.splitMethod = { split.method(seed: $0) } }
+    return try TrainCommand.configuration(choices, config: config, graph: graph)
+  }
+
+  /// A recipe, a file and flags, each laid over what is before it.
+  static func configuration(
+    _ choices: TrainingConfiguration.Choices, config: String?, graph: GraphFlags
+  ) throws -> TrainingConfiguration {
     var result = try TrainingConfiguration(choices)
     if let config {
       guard let data = FileManager.default.contents(atPath: config) else {

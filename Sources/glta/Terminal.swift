@@ -81,7 +81,7 @@ final class ProgressBar {
     parts.append("\(progress.step)/\(progress.steps)")
     if elapsed > 0.1 { parts.append(String(format: rate < 10 ? "%.1f/s" : "%.0f/s", rate)) }
     if progress.loss.isFinite { parts.append(String(format: "loss %.4f", progress.loss)) }
-    if let validation = progress.validation { parts.append(String(format: "validation NDCG@10 %.4f", validation)) }
+    if let validation = progress.validation { parts.append(String(format: "validation %.4f", validation)) }
     if isLast {
       parts.append("in \(duration(elapsed))")
     } else if elapsed > 0.1 {

@@ -12,7 +12,8 @@ public struct TrainingProgress: Sendable {
   public var steps: Int
   /// The mean loss of the epoch so far; NaN where the stage has no loss, as in reading texts.
   public var loss: Float
-  /// The best validation NDCG@10 so far; nil before an epoch was evaluated, and in stages without validation.
+  /// The best validation figure so far, NDCG@10 unless the graph is told another metric; nil before an epoch was
+  /// evaluated, and in stages without validation.
   public var validation: Double?
 
   /// A report on one step.

@@ -133,6 +133,8 @@ public struct TuningRun {
         try? FileManager.default.removeItem(atPath: RunFolder.path(forBundle: file))
       case .interrupted where watch.isOverTime: return nil
       case .interrupted, .inputOutput, .mismatch, .invalidFile: throw error
+      // What cannot be trained as it stands is no start for a search.
+      case _ where number == 0: throw error
       default:
         trial.outcome = .failed
         trial.note = error.message

@@ -65,6 +65,7 @@ import Testing
     let zero = try folder.write("zero.json", #"{"temperature": [0]}"#)
     try Tool.refuse(arguments(folder.path + "/c", ["--space", zero]), saying: ["temperature"])
     try Tool.refuse(arguments(folder.path + "/d", ["--minutes", "0.0001"]), saying: ["before the first trial ended"])
+    try Tool.refuse(arguments(folder.path + "/g", ["--split", "given"]), saying: ["split"])
     try Tool.refuse(arguments(folder.path + "/e", ["--trials", "0"]), saying: ["trials"])
     _ = try Tool.succeed(arguments(folder.path + "/f", ["--trials", "1"]))
     try Tool.refuse(arguments(folder.path + "/f", ["--trials", "1", "--seed", "9"]), saying: ["another"])

@@ -50,6 +50,7 @@ soak: setup ## Kill and add workers under load for MINUTES, then decode ten mill
 bench: build ## Measure against peers: PyTorch, protobuf, gRPC, pyzmq; says which of them are missing
 	.build/release/glta model fetch minilm --out .demo/minilm
 	python3 Tests/Peers/language_model.py
+	python3 Tests/Peers/retrieval.py
 	python3 Tests/Peers/mesh.py
 	Tests/Peers/Mesh/run
 

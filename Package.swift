@@ -148,7 +148,7 @@ let package = Package(
     tests("Interactions", []),
     tests("LanguageModels", []),
     tests("RankingEvaluation", ["Interactions"]),
-    tests("GraphEncoding", ["Interactions", "RankingEvaluation"]),
+    tests("GraphEncoding", ["CProcessor", "Interactions", "RankingEvaluation"]),
     tests("LogitsMatching", ["Tensors"]),
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
     tests("GLTP", ["CLZ4"]),

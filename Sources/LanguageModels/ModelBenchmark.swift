@@ -1,10 +1,3 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 public import Tensors
 
 /// How fast a model runs on this machine, beside the machine's own matrix product at the same number of threads.
@@ -68,7 +61,7 @@ public struct ModelBenchmark: Sendable, Codable {
       let outputs = (0..<batch).map { _ in Matrix(rows: tokens, columns: model.hiddenSize) }
       let failures = FirstFailure()
       func time(_ retention: BERTPass.Retention) -> Double {
-        best(of: batch == 1 ? 20 : 6) {
+        Measurement.best(of: batch == 1 ? 20 : 6) {
           pool.forEach(batch) { index, worker in
             do throws(GLTAError) {
               // A forward pass alone leaves nothing behind: one for each worker serves all its sequences.
@@ -92,40 +85,8 @@ public struct ModelBenchmark: Sendable, Codable {
           forwardBackwardGflops: 2 * work / both / 1e9))
     }
     return ModelBenchmark(
-      threads: pool.threads, openBLASCore: Processor.openBLASCore, sgemmGflops: measureProduct(pool), cases: cases)
-  }
-
-  private static func measureProduct(_ pool: ThreadPool) -> Double {
-    let size = 1024
-    let serial = ThreadPool(threads: 1)
-    let operands = (0..<pool.threads).map { _ in
-      let (a, b) = (Matrix(rows: size, columns: size), Matrix(rows: size, columns: size))
-      a.fill(0.5)
-      b.fill(0.25)
-      return (a, b, Matrix(rows: size, columns: size))
-    }
-    let seconds = best(of: 10) {
-      pool.forEach(pool.threads) { index, _ in
-        let (a, b, c) = operands[index]
-        Matmul.multiply(a, b, into: c, tileRows: size, pool: serial)
-      }
-    }
-    return Double(pool.threads) * 2 * Double(size * size * size) / seconds / 1e9
-  }
-
-  private static func best(of repetitions: Int, _ body: () -> Void) -> Double {
-    body()
-    return (0..<repetitions).map { _ in
-      let start = now()
-      body()
-      return now() - start
-    }.min() ?? .infinity
-  }
-
-  private static func now() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+      threads: pool.threads, openBLASCore: Processor.openBLASCore, sgemmGflops: Measurement.sgemmGflops(pool),
+      cases: cases)
   }
 
   /// A table for people.

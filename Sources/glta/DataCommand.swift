@@ -7,7 +7,7 @@ import Tensors
 struct DataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "data", abstract: "Import, describe and fetch data sets.",
-    subcommands: [Import.self, Describe.self, Fetch.self, Synthetic.self])
+    subcommands: [Import.self, Describe.self, Fetch.self, Synthetic.self, SyntheticGraphCommand.self])
 
   struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -102,7 +102,7 @@ private struct WrittenDataset: Encodable {
 }
 
 extension ParsableCommand {
-  fileprivate func write(_ dataset: Dataset, to out: String, sources: [String] = [], json: Bool) throws {
+  func write(_ dataset: Dataset, to out: String, sources: [String] = [], json: Bool) throws {
     try DatasetWriter.write(dataset, directory: out, sources: sources)
     let result = WrittenDataset(
       data: out, users: dataset.userIDs.count, items: dataset.catalogue.count, interactions: dataset.interactions.count)

@@ -16,6 +16,10 @@ struct DataCommandTests {
   /// - Parameter fileLimit: `ulimit -f` in kibibytes: a disk that is full from there on.
   private func glta(
     _ arguments: String..., fileLimit: Int? = nil
+  ) throws -> (status: Int32, out: String, error: String) { try glta(arguments, fileLimit: fileLimit) }
+
+  private func glta(
+    _ arguments: [String], fileLimit: Int? = nil
   ) throws -> (status: Int32, out: String, error: String) {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/bin/bash")
@@ -46,6 +50,16 @@ struct DataCommandTests {
     let described = try glta("describe", out, "--json")
     #expect(numbers(made.out).isEmpty == false)
     for (name, value) in numbers(made.out) { #expect(numbers(described.out)[name] == value) }
+  }
+
+  @Test func syntheticGraphsAreReadAgain() throws {
+    let out = folder.path + "/graph"
+    let sizes = ["--users", "50", "--items", "40", "--interactions", "300", "--clusters", "4"]
+    let made = try glta(["synthetic-graph", "--out", out, "--json"] + sizes)
+    #expect(numbers(made.out) == ["users": 50, "items": 40, "interactions": 300])
+    #expect(numbers(try glta("describe", out, "--json").out)["interactions"] == 300)
+    let refused = try glta("synthetic-graph", "--out", out, "--users", "50", "--interactions", "49")
+    #expect(refused.status != 0 && refused.error.contains("expected one a user at the least"))
   }
 
   @Test func columnsAreRefusedWhereTheFormatHasNone() throws {

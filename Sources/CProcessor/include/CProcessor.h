@@ -2,8 +2,10 @@
 #ifndef GLTA_CPROCESSOR_H
 #define GLTA_CPROCESSOR_H
 
+#include "ByteTile.h"
 #include "MicroTile.h"
 #include "RowGather.h"
+#include "Selection.h"
 
 /// Nonzero where the running CPU has 512-bit vectors.
 static inline int glta_cpu_has_avx512(void) {

@@ -43,6 +43,23 @@ public enum Product {
       panels: b.panels.base, into: c, stride: stride, from: start, finish: finish)
   }
 
+  /// Computes some panels of C = A · B alone, with the bits that they have in the whole product.
+  ///
+  /// - Parameters:
+  ///   - a: `rows` x `b.depth`.
+  ///   - panels: of `b.panelCount`; the first of their columns becomes the first of `c`.
+  ///   - c: C[i, j] = c[i * stride + j].
+  public static func multiply(
+    rows: Int, a: UnsafePointer<Float>, rowStride: Int, b: PackedMatrix, panels: Range<Int>,
+    into c: UnsafeMutablePointer<Float>, stride: Int
+  ) {
+    guard !panels.isEmpty else { return }
+    let width = PackedMatrix.panelColumns
+    multiply(
+      rows: rows, depth: b.depth, columns: min(b.columns, panels.upperBound * width) - panels.lowerBound * width, a: a,
+      rowStride: rowStride, columnStride: 1, panels: b.panels.row(panels.lowerBound), into: c, stride: stride)
+  }
+
   /// The same for a whole matrix, its rows shared out over `pool`; C += A · B where `accumulate` is set.
   public static func multiply(
     _ a: Matrix, _ b: PackedMatrix, into c: Matrix, accumulate: Bool = false, pool: ThreadPool

@@ -4,8 +4,8 @@ import CProcessor
 /// out. Indices come in ascending order, and may be shared out over several streams that are joined in the end.
 ///
 /// Scores above the worst of the best known so far are put aside, one comparison each; only when the room for them is
-/// full are the best picked from among them. A heap, which knows the worst at once, takes a third of the scores in and
-/// three times as long: it pays its depth for each of them.
+/// full are the best picked from among them. A heap, which knows the worst at once, takes fewer scores in, but pays its
+/// depth for each of them.
 final class RunningBest {
   private let wanted: Int
   private let capacity: Int

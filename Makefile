@@ -52,7 +52,7 @@ bench: build ## Measure against peers: PyTorch, protobuf, gRPC, pyzmq; says whic
 	python3 Tests/Peers/language_model.py
 	python3 Tests/Peers/retrieval.py
 	python3 Tests/Peers/mesh.py
-	Tests/Peers/Mesh/run
+	PYTHON=$$(deploy/python-environment) Tests/Peers/Mesh/run
 
 format: ## Format all Swift sources
 	swift format --in-place --recursive Sources Services Tests Package.swift

@@ -80,8 +80,8 @@ public struct TuningRun {
   public mutating func run() throws(GLTAError) -> [TuningTrial] {
     let count = space.settings.isEmpty ? 1 : limits.trials
     while trials.count < count {
-      guard remainingSeconds > 0 else { break }
-      guard let trial = try runTrial(trials.count) else { break }
+      guard remainingSeconds > 0, let settings = nextSettings() else { break }
+      guard let trial = try runTrial(trials.count, settings) else { break }
       trials.append(trial)
       try save()
       say(trial)
@@ -108,10 +108,22 @@ public struct TuningRun {
 
   // MARK: One trial
 
-  /// Nil where its time was over: its checkpoint waits for the next call.
-  private func runTrial(_ number: Int) throws(GLTAError) -> TuningTrial? {
+  /// Settings that no trial has had; nil where the space seems to hold no others.
+  private func nextSettings() -> [String: SettingValue]? {
     // The first one is what the search has to beat.
-    let settings = number == 0 ? [:] : space.draw(trial: number, seed: configuration.seed)
+    guard !trials.isEmpty else { return [:] }
+    for attempt in 0..<64 {
+      let drawn = space.draw(trial: trials.count, attempt: attempt, seed: configuration.seed)
+      // As a table shows them: a file does not tell 0 from 0.0.
+      if !trials.contains(where: { $0.settings.mapValues(\.description) == drawn.mapValues(\.description) }) {
+        return drawn
+      }
+    }
+    return nil
+  }
+
+  /// Nil where its time was over: its checkpoint waits for the next call.
+  private func runTrial(_ number: Int, _ settings: [String: SettingValue]) throws(GLTAError) -> TuningTrial? {
     var trial = TuningTrial(number: number, settings: settings, outcome: .done, curve: [], epochs: 0, seconds: 0)
     let watch = TrialWatch(trials: trials, budget: remainingSeconds, grace: TuningRun.grace, enough: TuningRun.enough)
     let file = "\(folder)/trial-\(number).safetensors"

@@ -123,9 +123,9 @@ public struct TuningSpace: Sendable, Equatable, Codable {
     }
   }
 
-  /// The settings of a trial: a function of the seed and the trial's number.
-  public func draw(trial: Int, seed: UInt64) -> [String: SettingValue] {
-    var random = Philox(seed: seed, purpose: "tuning", index: UInt64(trial)).sequence()
+  /// The settings of a trial: a function of the seed, the trial's number, and how often it has drawn before.
+  public func draw(trial: Int, attempt: Int = 0, seed: UInt64) -> [String: SettingValue] {
+    var random = Philox(seed: seed, purpose: "tuning \(attempt)", index: UInt64(trial)).sequence()
     var drawn: [String: SettingValue] = [:]
     for name in settings.keys.sorted() { drawn[name] = settings[name]?.draw(&random) }
     return drawn

@@ -52,6 +52,10 @@ import Testing
     let folder = try TemporaryFolder()
     let output = try Tool.succeed(arguments(folder.path + "/ease", ["--method", "ease", "--trials", "3"]))
     #expect(try trials(output).allSatisfy { ($0["validation"] as? Double ?? 0) > 0 })
+    let space = try folder.write("space.json", #"{"easeL2": [10, 100, 1000]}"#)
+    let all = try Tool.succeed(
+      arguments(folder.path + "/all", ["--method", "ease", "--space", space, "--trials", "50"]))
+    #expect(try trials(all).count == 4, "no settings are tried twice")
     let one = try Tool.succeed(arguments(folder.path + "/popularity", ["--method", "popularity", "--trials", "3"]))
     #expect(try trials(one).count == 1, "there is nothing to search")
   }

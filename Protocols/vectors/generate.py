@@ -444,6 +444,8 @@ def make_invalid():
     invalid("message-too-large-client", "messageTooLarge", "six times 200 KiB from a client", message(
         "PING", tensors=[Tensor(0xF000 + i, "U8", [200 << 10], half) for i in range(6)]), limits="clientEdge")
     invalid("stored-too-large", "storedTooLarge", "a frame of 200 bytes for 4", probe(Tensor(0xF000, "U8", [4], b"abcd", payload=stored_frame(b"abcd") + bytes(200))))
+    invalid("decode-budget", "decodeBudget", "64 KiB for a process that has 32 KiB left", probe(
+        Tensor(0xF000, "I32", [16 << 10], struct.pack("<16384i", *range(16384)), SHUFFLED)), budget=32 << 10)
     invalid("bomb", "expansion", "8 MiB promised by 100 bytes", probe(Claimed(8 << 20, 100)))
     invalid("payload-size", "payloadSize", "one byte more than stated", probe(good(stored_bytes=len(good().payload) - 1)))
 

@@ -15,6 +15,8 @@ struct GoldenVector: CustomTestStringConvertible, Sendable {
     limits.acceptsRawPayloads = meaning["raw_payloads"] == "1"
     return limits
   }
+  /// Memory for the message's tensors, where the vector says how much there is.
+  var pool: BufferPool { meaning["budget"].flatMap(Int.init).map { BufferPool(budget: $0) } ?? BufferPool() }
   var hasPrivateTensors: Bool { meaning["private"] == "1" }
   var isCanonical: Bool { meaning["canonical"] != "0" }
 

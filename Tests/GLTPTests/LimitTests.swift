@@ -22,7 +22,8 @@ import Testing
 
   @Test func refusedMessagesGiveTheirMemoryBack() throws {
     let pool = BufferPool()
-    for vector in GoldenVector.invalid {
+    // All but the one that only a budget of its own refuses.
+    for vector in GoldenVector.invalid where vector.meaning["budget"] == nil {
       var decoder = MessageDecoder(pool: pool, limits: vector.limits)
       #expect(throws: FrameError.self) { _ = try decoder.decode(vector.parts) }
     }

@@ -1,13 +1,13 @@
 """The golden messages of Protocols/vectors, which judge this codec and are judged by it."""
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 import gltp
-from gltp.codec import CLIENT_EDGE, IN_PROCESS, NETWORK
+from gltp.codec import CLIENT_EDGE, IN_PROCESS, NETWORK, MemoryBudget
 
 FOLDER = Path(os.environ.get("GLTP_VECTORS", Path(__file__).resolve().parents[2] / "vectors"))
 VALID = sorted((FOLDER / "valid").glob("*.json"))
@@ -21,6 +21,8 @@ def load(path):
     parts = [bytes.fromhex(line) for line in path.with_suffix(".hex").read_text().splitlines()]
     meaning = json.loads(path.read_text())
     limits = {"clientEdge": CLIENT_EDGE}[meaning["limits"]] if "limits" in meaning else NETWORK
+    if "budget" in meaning:
+        limits = replace(limits, budget=MemoryBudget(meaning["budget"]))
     return parts, meaning, IN_PROCESS if meaning.get("raw_payloads") else limits
 
 

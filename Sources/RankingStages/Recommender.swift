@@ -35,12 +35,13 @@ public struct Recommender: Sendable {
     return try ranking.finish(pass: pass)
   }
 
-  /// How many tokens the language model reads for a request, soft ones included.
+  /// How many tokens the language model reads for a request, soft ones included; zero where it is not asked.
   ///
   /// - Throws: what the stages throw.
   public func promptLength(of request: RankingRequest) throws(GLTAError) -> Int {
-    let encoded = try encoder.encode(request)
-    return try aligner.align(encoded.view, items: encoded.items).tokenIDs.count
+    guard ranker.begin(mode: request.mode, count: request.count).needsPrompt else { return 0 }
+    let subject = try encoder.subject(of: request)
+    return try aligner.align(subject.view, items: subject.items).tokenIDs.count
   }
 
   /// The rankings of many requests, shared out over the pool; each has the bits that it has alone.

@@ -53,7 +53,7 @@ struct RecommendCommand: ParsableCommand {
     let results = try zip(requests, rankings).map { request, ranking in
       Recommendation(
         request, ranking, of: recommender.bundle, showingHistory: showHistory,
-        promptTokens: try recommender.promptLength(of: request))
+        promptTokens: json ? try recommender.promptLength(of: request) : nil)
     }
     if json {
       // One user gives one object, several an array: scripts ask for one at a time.
@@ -94,12 +94,12 @@ struct Recommendation: Encodable {
   /// Titles of what the user had, where they were asked for.
   let history: [String]?
   let items: [RankedLine]
-  /// What the language model read for it.
-  let promptTokens: Int
+  /// What the language model read for it; for JSON only.
+  let promptTokens: Int?
 
   init(
     _ request: RankingRequest, _ ranking: [RankedItem], of bundle: RecommenderBundle, showingHistory: Bool,
-    promptTokens: Int
+    promptTokens: Int?
   ) {
     self.promptTokens = promptTokens
     let history: [Int32]

@@ -1,0 +1,64 @@
+public import Tensors
+
+/// A frozen language model of any class: it reads tokens, or vectors that stand among them, and gives hidden states.
+///
+/// Weights get no gradients. A model has no state of its own, so any number of passes and threads share one.
+public protocol LanguageModel: Sendable {
+  /// The columns of token embeddings and hidden states.
+  var hiddenSize: Int { get }
+  /// The longest sequence.
+  var maximumLength: Int { get }
+  /// Rows of the token embeddings; every id of the tokenizer is below it.
+  var vocabularySize: Int { get }
+  /// Whether a position sees only what stands before it, as in decoders: answers are then read after what they answer.
+  var isCausal: Bool { get }
+
+  /// The token embeddings of `ids`, ids.count x hiddenSize, in f32 whatever the weights are kept in.
+  ///
+  /// - Precondition: every id is in the vocabulary.
+  func inputEmbeddings(_ ids: [Int32]) -> Matrix
+
+  /// Memory for one sequence at a time. `pool` runs the loops inside; a pass that is itself run inside a loop is given
+  /// `.serial`.
+  func makePass(pool: ThreadPool) -> any LanguageModelPass
+
+  /// Floats that a pass of `length` tokens keeps under a policy; what trainers plan their memory with.
+  func retainedFloats(length: Int, retention: Retention) -> Int
+}
+
+/// What a forward pass keeps for the backward pass.
+public enum Retention: Sendable {
+  /// Nothing: there is no backward pass.
+  case nothing
+  /// Everything that the backward pass reads.
+  case activations
+  /// The input of each layer; its activations are computed again on the way back (Chen et al., 2016).
+  case layerInputs
+}
+
+/// One sequence on its way through a language model: the memory of its forward and, where wanted, its backward pass.
+///
+/// Sequences are never padded and no product spans two of them, so each costs its own length and has the same bits in
+/// any batch. A pass is used for one sequence after another and keeps its memory; it is not to be used by two threads
+/// at once.
+public protocol LanguageModelPass: AnyObject {
+  /// The last hidden states of the wanted positions: `wanted.count` (or L) x hiddenSize, valid until the next call.
+  ///
+  /// - Parameters:
+  ///   - inputEmbeddings: L x hiddenSize, before positions are added: token embeddings, or projected nodes among them.
+  ///   - wanted: positions, ascending; the last layer computes no others. nil = all.
+  ///   - retention: what is kept for `backward`.
+  /// - Throws: `GLTAError.invalidArgument` where L is zero or beyond the model's positions.
+  func forward(inputEmbeddings: Matrix, wanted: [Int]?, retention: Retention) throws(GLTAError) -> Matrix
+
+  /// The gradient of the input embeddings, L x hiddenSize, from that of the wanted hidden states, valid until the next
+  /// call. Call it once after each `forward` that retained something.
+  func backward(_ gradient: Matrix) -> Matrix
+}
+
+extension LanguageModelPass {
+  /// The last hidden states of some positions without a backward pass.
+  public func forward(inputEmbeddings: Matrix, wanted: [Int]? = nil) throws(GLTAError) -> Matrix {
+    try forward(inputEmbeddings: inputEmbeddings, wanted: wanted, retention: .nothing)
+  }
+}

@@ -1,0 +1,19 @@
+/// A text as the tokens of one language model.
+public protocol TextTokenizer: Sendable {
+  /// One more than the largest id.
+  var vocabularyCount: Int { get }
+  /// What stands before every sequence, as [CLS] or <s>; empty where the model wants nothing.
+  var sequenceStart: [Int32] { get }
+  /// What stands after every sequence, as [SEP]; empty for decoders, which go on.
+  var sequenceEnd: [Int32] { get }
+  /// The token of a place to fill in, [MASK]; nil where the model has none.
+  var maskToken: Int32? { get }
+  /// A token for places whose embedding is replaced.
+  var placeholderToken: Int32 { get }
+
+  /// The ids of a text with nothing around it. Takes time linear in the text, or nearly so, and never fails.
+  func encode(_ text: String) -> [Int32]
+
+  /// The text of ids, as people read it.
+  func decode(_ ids: [Int32]) -> String
+}

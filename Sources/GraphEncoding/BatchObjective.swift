@@ -11,7 +11,7 @@ struct BatchObjective {
   private let softmax: SampledSoftmaxLoss?
   private let alignment: TextAlignment?
 
-  init(options: GraphEncoderOptions, train: CSRMatrix, text: Matrix?, seed: UInt64, pool: ThreadPool) {
+  init(options: GraphEncoderOptions, train: CSRMatrix, text: TextInputs?, seed: UInt64, pool: ThreadPool) {
     self.options = options
     self.train = train
     self.seed = seed
@@ -23,7 +23,8 @@ struct BatchObjective {
         train: train, temperature: options.temperature, isCosine: options.cosine,
         correction: options.correction(of: train))
     alignment =
-      options.method.readsText ? text.map { TextAlignment(options: options, train: train, text: $0) } : nil
+      options.method.readsText
+      ? text.map { TextAlignment(options: options, train: train, text: $0.items, profiles: $0.profiles) } : nil
   }
 
   /// Parameters beside the encoder's.

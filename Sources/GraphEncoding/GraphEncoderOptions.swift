@@ -60,6 +60,8 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var hyperedges = 128
   /// RLMRec-Gen: the share of a batch's nodes that is masked and reconstructed.
   public var maskedShare: Float = 0.2
+  /// RLMRec: where the profiles of users and items come from.
+  public var profiles = ProfileSource.tags
   /// EASE: weight of the squares of B.
   public var easeL2 = 500.0
   /// Text-kNN: neighbours of an item that its text speaks for; 0 = all.

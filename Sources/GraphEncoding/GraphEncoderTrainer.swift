@@ -13,15 +13,19 @@ public struct GraphEncoderTrainer {
   private let seed: UInt64
   private let pool: ThreadPool
   private let text: Matrix?
+  private let profiles: NodeProfiles?
 
   /// A trainer on `split.train`. Early stopping looks at `split.validation`; nothing looks at `split.test`.
   ///
   /// - Parameter text: |I| x t text embeddings, centred and of length one; zeros for items without text. Needed by methods
   ///   that read text.
+  /// - Parameter profiles: what RLMRec aligns vectors with; nil takes `text`, and its means for users.
   public init(
-    options: GraphEncoderOptions, split: InteractionSplit, text: Matrix? = nil, seed: UInt64, pool: ThreadPool
+    options: GraphEncoderOptions, split: InteractionSplit, text: Matrix? = nil, profiles: NodeProfiles? = nil,
+    seed: UInt64, pool: ThreadPool
   ) {
     self.text = text
+    self.profiles = profiles
     self.options = options
     self.split = split
     self.seed = seed
@@ -123,7 +127,8 @@ public struct GraphEncoderTrainer {
       return try EASE(train: split.train, l2: options.easeL2, pool: pool)
     case .textKNN:
       try options.validate()
-      return TextNeighbours(train: split.train, text: try requiredText(), neighbours: options.neighbours)
+      return TextNeighbours(
+        train: split.train, text: try requiredText(), neighbours: options.neighbours, pool: pool)
     default: return try train(resuming: state, checkpoint: checkpoint, progress: report)
     }
   }
@@ -137,7 +142,7 @@ public struct GraphEncoderTrainer {
         .invalidArgument, "\(options.method.rawValue) gives no vectors, which a bundle is made of",
         hint: "measure it with --graph-only, or take another --method")
     }
-    let text = options.method.readsText ? try requiredText() : nil
+    let text = options.method.readsText ? TextInputs(items: try requiredText(), profiles: try fittingProfiles()) : nil
     return options.method.isHypergraph
       ? HCCFModel(options: options, train: split.train, text: text, seed: seed, pool: pool)
       : LightGCNModel(options: options, train: split.train, text: text, seed: seed, pool: pool)
@@ -150,6 +155,17 @@ public struct GraphEncoderTrainer {
         hint: "give a --language-model and a data set with titles or descriptions")
     }
     return text
+  }
+
+  private func fittingProfiles() throws(GLTAError) -> NodeProfiles? {
+    guard options.method.readsProfiles, let profiles else { return nil }
+    guard profiles.users.rows == split.train.rows, profiles.items.rows == split.train.columns else {
+      throw GLTAError(
+        .mismatch,
+        "profiles of \(profiles.users.rows) users and \(profiles.items.rows) items, expected \(split.train.rows) and \(split.train.columns)"
+      )
+    }
+    return profiles
   }
 
   private func restore(

@@ -30,6 +30,9 @@ public enum GraphMethod: String, Sendable, Codable, CaseIterable {
     }
   }
 
+  /// Whether the method aligns users and items with their profiles.
+  public var readsProfiles: Bool { self == .rlmRecCon || self == .rlmRecGen }
+
   /// Whether the method gives users and items vectors, which a bundle is made of; the others only rank.
   public var givesVectors: Bool {
     switch self {

@@ -32,7 +32,7 @@ final class HCCFModel: GraphModel {
 
   private static let slope: Float = 0.5
 
-  init(options: GraphEncoderOptions, train: CSRMatrix, text: Matrix?, seed: UInt64, pool: ThreadPool) {
+  init(options: GraphEncoderOptions, train: CSRMatrix, text: TextInputs?, seed: UInt64, pool: ThreadPool) {
     self.options = options
     self.pool = pool
     graph = NormalizedGraph(train)

@@ -15,7 +15,7 @@ final class LightGCNModel: GraphModel {
   private var output = Matrix(rows: 0, columns: 0)
   private var gradient = Matrix(rows: 0, columns: 0)
 
-  init(options: GraphEncoderOptions, train: CSRMatrix, text: Matrix?, seed: UInt64, pool: ThreadPool) {
+  init(options: GraphEncoderOptions, train: CSRMatrix, text: TextInputs?, seed: UInt64, pool: ThreadPool) {
     self.options = options
     self.seed = seed
     self.pool = pool

@@ -9,7 +9,7 @@ import Tensors
 /// - `rlmrec-gen` (same): the other way round, and only for nodes that the graph had to do without: a perceptron of a masked
 ///   node's vector has to find the node's profile.
 ///
-/// A user's profile is the mean of the texts of their training items.
+/// Profiles are given, or an item's is its text and a user's the mean of the texts of their training items.
 struct TextAlignment {
   /// Texts of nodes, users before items: nodes x t. Rows of users are zeros where users take no part.
   private let text: Matrix
@@ -25,15 +25,20 @@ struct TextAlignment {
   /// Prefix of the parameters' names.
   private static let prefix = "alignment."
 
-  init(options: GraphEncoderOptions, train: CSRMatrix, text items: Matrix) {
-    readsUsers = options.method == .rlmRecCon || options.method == .rlmRecGen
+  init(options: GraphEncoderOptions, train: CSRMatrix, text: Matrix, profiles: NodeProfiles?) {
+    let items = profiles?.items ?? text
+    readsUsers = options.method.readsProfiles
     isGenerative = options.method == .rlmRecGen
     users = train.rows
     (temperature, weight) = (options.alignmentTemperature, options.alignmentWeight)
     let texts = Matrix(rows: train.rows + train.columns, columns: items.columns)
     texts.slice(train.rows..<texts.rows).assign(items)
-    if readsUsers { TextAlignment.writeProfiles(train, items, into: texts) }
-    text = texts
+    if readsUsers, let profiles {
+      texts.slice(0..<train.rows).assign(profiles.users)
+    } else if readsUsers {
+      TextAlignment.writeProfiles(train, items, into: texts)
+    }
+    self.text = texts
     let columns = options.paddedDimensions
     let hidden = readsUsers ? (items.columns + columns) / 2 : 0
     perceptron =

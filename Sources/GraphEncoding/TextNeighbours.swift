@@ -10,17 +10,43 @@ public import Tensors
 public struct TextNeighbours: PreferenceModel {
   private let train: CSRMatrix
   private let text: Matrix
+  /// The k nearest items of each, and their likeness: k of each, item after item. Empty for k = 0.
+  private let nearest: (items: [Int32], likeness: [Float])
   private let neighbours: Int
 
   /// - Parameters:
   ///   - train: what users have, users x items.
   ///   - text: |I| x t embeddings, centred and of length one; zeros for items without text.
   ///   - neighbours: k; 0 = all.
-  public init(train: CSRMatrix, text: Matrix, neighbours: Int = 0) {
+  public init(train: CSRMatrix, text: Matrix, neighbours: Int = 0, pool: ThreadPool = .serial) {
     precondition(text.rows == train.columns && neighbours >= 0)
     self.train = train
     self.text = text
-    self.neighbours = neighbours
+    self.neighbours = min(neighbours, max(0, text.rows - 1))
+    nearest = self.neighbours > 0 ? TextNeighbours.nearest(self.neighbours, text, pool: pool) : ([], [])
+  }
+
+  private static func nearest(
+    _ count: Int, _ text: Matrix, pool: ThreadPool
+  ) -> (items: [Int32], likeness: [Float]) {
+    var items = [Int32](repeating: 0, count: text.rows * count)
+    var values = [Float](repeating: 0, count: text.rows * count)
+    var best = TopK(capacity: count)
+    let block = 256
+    let likeness = Matrix(rows: min(block, text.rows), columns: text.rows)
+    for start in stride(from: 0, to: text.rows, by: block) {
+      let rows = start..<min(text.rows, start + block)
+      Matmul.multiply(text.slice(rows), text, transposingB: true, into: likeness.slice(0..<rows.count), pool: pool)
+      for item in rows {
+        let row = likeness.row(item - start)
+        row[item] = -.infinity
+        for (rank, other) in best.select(row, count: text.rows).enumerated() {
+          items[item * count + rank] = other
+          values[item * count + rank] = row[Int(other)]
+        }
+      }
+    }
+    return (items, values)
   }
 
   /// |I|.
@@ -40,14 +66,10 @@ public struct TextNeighbours: PreferenceModel {
       for item in 0..<text.rows { scores[item] += Accumulate.dot(columns, sum.base, text.row(item)) }
       return
     }
-    let likeness = Matrix(rows: 1, columns: text.rows)
-    var nearest = TopK(capacity: neighbours)
     for item in items {
-      for other in 0..<text.rows {
-        likeness.base[other] = Accumulate.dot(columns, text.row(Int(item)), text.row(other))
+      for place in Int(item) * neighbours..<(Int(item) + 1) * neighbours {
+        scores[Int(nearest.items[place])] += nearest.likeness[place]
       }
-      likeness.base[Int(item)] = -.infinity
-      for other in nearest.select(likeness.base, count: text.rows) { scores[Int(other)] += likeness.base[Int(other)] }
     }
   }
 }

@@ -11,6 +11,9 @@ public enum SplitMethod: Sendable, Equatable, Codable, CustomStringConvertible {
   case given
   /// The data set's own, with nothing lent for validation: to train once more on everything with settings that are found.
   case givenWhole
+  /// Items that nobody has used yet: `share` of the items that have interactions, drawn by seed, are withheld and all of
+  /// theirs are test; of each user's other interactions a tenth is validation, the rest trains.
+  case coldItems(share: Double, seed: UInt64)
 
   /// The method in words, for reports.
   public var description: String {
@@ -19,13 +22,15 @@ public enum SplitMethod: Sendable, Equatable, Codable, CustomStringConvertible {
     case .leaveLastOut: "leave last out, by time"
     case .given: "as given"
     case .givenWhole: "as given, nothing lent for validation"
+    case .coldItems(let share, let seed): "cold items, \(share) of them withheld, seed \(seed)"
     }
   }
 }
 
 /// Parts interactions.
 public enum Splitter {
-  /// - Throws: `GLTAError.invalidArgument` for `leaveLastOut` where times are missing and the given ones where nothing was given.
+  /// - Throws: `GLTAError.invalidArgument` for `leaveLastOut` where times are missing, the given ones where nothing was
+  ///   given, and a share that withholds no item or all.
   public static func split(_ dataset: Dataset, method: SplitMethod) throws(GLTAError) -> InteractionSplit {
     let rows = rowsByUser(dataset)
     var parts = [SplitPart](repeating: .train, count: dataset.interactions.count)
@@ -34,6 +39,7 @@ public enum Splitter {
     case .leaveLastOut: try assignByTime(rows, dataset, to: &parts)
     case .given: try assignAsGiven(rows, dataset, lends: true, to: &parts)
     case .givenWhole: try assignAsGiven(rows, dataset, lends: false, to: &parts)
+    case .coldItems(let share, let seed): try assignColdItems(rows, dataset, share: share, seed: seed, to: &parts)
     }
     func matrix(_ part: SplitPart) -> CSRMatrix {
       let kept = parts.indices.filter { parts[$0] == part }
@@ -80,6 +86,31 @@ public enum Splitter {
       let ordered = rows.sorted { (times[$0], $0) < (times[$1], $1) }
       parts[ordered[ordered.count - 1]] = .test
       parts[ordered[ordered.count - 2]] = .validation
+    }
+  }
+
+  private static func assignColdItems(
+    _ rows: [[Int]], _ dataset: Dataset, share: Double, seed: UInt64, to parts: inout [SplitPart]
+  ) throws(GLTAError) {
+    var isUsed = [Bool](repeating: false, count: dataset.catalogue.count)
+    for item in dataset.interactions.items { isUsed[Int(item)] = true }
+    var items = isUsed.indices.filter { isUsed[$0] }
+    try Setting.require("the share of withheld items", share, in: 0...1)
+    let count = Int(share * Double(items.count))
+    guard count > 0, count < items.count else {
+      throw GLTAError(
+        .invalidArgument, "a share of \(share) withholds \(count) of \(items.count) items with interactions",
+        hint: "withhold one at least, and leave one, as with --withhold-items 0.1")
+    }
+    var random = Philox(seed: seed, purpose: "cold items").sequence()
+    random.shuffle(&items)
+    let withheld = Set(items.prefix(count).map { Int32($0) })
+    for (user, rows) in rows.enumerated() {
+      for row in rows where withheld.contains(dataset.interactions.items[row]) { parts[row] = .test }
+      var warm = rows.filter { parts[$0] != .test }
+      var random = Philox(seed: seed, purpose: "split", index: UInt64(user)).sequence()
+      random.shuffle(&warm)
+      for row in warm.prefix(warm.count / 10) { parts[row] = .validation }
     }
   }
 

@@ -25,20 +25,35 @@ public enum TagExtractor {
     catalogue: ItemCatalogue, itemEmbeddings: Matrix, graph: GraphEmbeddings, embedder: TextEmbedder,
     pool: ThreadPool
   ) throws(GLTAError) -> TagTable {
-    let vocabulary = vocabulary(of: catalogue)
-    guard !vocabulary.isEmpty else { return .empty(items: catalogue.count) }
-    let tagEmbeddings = try embedder.embed(vocabulary, maximumTokens: 16, pool: pool)
-    let tags = ItemMatrix(centered(tagEmbeddings))
-    let profile = nearest(tagsPerItem, queries: centered(itemEmbeddings), among: tags, pool: pool)
+    let own = try tags(of: catalogue, itemEmbeddings: itemEmbeddings, pool: pool) { (texts) throws(GLTAError) in
+      try embedder.embed(texts, maximumTokens: 16, pool: pool)
+    }
+    guard !own.vocabulary.isEmpty else { return own }
     let items = graph.items.copy()
     for row in 0..<items.rows { TextEmbedder.normalize(items.columns, items.row(row)) }
     let around = nearest(neighbours + 1, queries: items, among: ItemMatrix(items), pool: pool)
-    let own = TagTable(vocabulary: vocabulary, profile: profile, prediction: profile)
     let prediction = (0..<catalogue.count).map { item in
       let others = around[item].filter { $0 != Int32(item) }.prefix(neighbours)
       return own.tags(of: others, profileCount: tagsPerItem, predictionCount: 0).profile
     }
-    return TagTable(vocabulary: vocabulary, profile: profile, prediction: prediction)
+    return TagTable(vocabulary: own.vocabulary, profile: own.profile, prediction: prediction)
+  }
+
+  /// The tags that match the items' own texts, for both of a table's lists: nothing of a graph is needed.
+  ///
+  /// - Parameters:
+  ///   - itemEmbeddings: as above.
+  ///   - read: embeds texts, texts.count x D; the reader that `itemEmbeddings` come from.
+  /// - Throws: what `read` throws.
+  public static func tags(
+    of catalogue: ItemCatalogue, itemEmbeddings: Matrix, pool: ThreadPool,
+    read: ([String]) throws(GLTAError) -> Matrix
+  ) throws(GLTAError) -> TagTable {
+    let vocabulary = vocabulary(of: catalogue)
+    guard !vocabulary.isEmpty else { return .empty(items: catalogue.count) }
+    let tags = ItemMatrix(centered(try read(vocabulary)))
+    let profile = nearest(tagsPerItem, queries: centered(itemEmbeddings), among: tags, pool: pool)
+    return TagTable(vocabulary: vocabulary, profile: profile, prediction: profile)
   }
 
   /// Categories, and title words that are neither rare nor everywhere; the most frequent first.

@@ -1,5 +1,5 @@
 public import Bundles
-import GraphEncoding
+public import GraphEncoding
 public import Interactions
 import LanguageModels
 public import RankingEvaluation
@@ -25,6 +25,20 @@ public struct GraphRun {
     public var test: MetricReport?
     /// The best validation figure, where there was a validation split.
     public var validation: Double?
+    /// Methods in closed form, where `refitting` was asked for: the test split by what is fitted to training and
+    /// validation interactions together.
+    public var refitted: MetricReport?
+    /// Splits with cold items: how these are ranked by the method, by text-kNN where a language model is given, and by
+    /// chance.
+    public var cold: [Cold] = []
+  }
+
+  /// One ranking of cold items.
+  public struct Cold: Sendable, Encodable {
+    /// What ranks them.
+    public let ranking: String
+    /// How well.
+    public let report: ColdItemReport
   }
 
   private let configuration: TrainingConfiguration
@@ -69,8 +83,19 @@ public struct GraphRun {
 
   /// Trains what is not trained yet, writes the vectors and ranks a split.
   ///
+  /// - Parameter refitting: whether methods in closed form rank the test split once more, fitted to training and
+  ///   validation interactions: they do not stop early, so nothing but the choice of settings needs the validation part
+  ///   kept aside. Validation items stay excluded from the ranking.
   /// - Throws: `GLTAError.diverged`, `.interrupted`, `.inputOutput`; `.invalidArgument` where the split cannot be made.
-  public func run(measuring measured: Measured = .test) throws(GLTAError) -> Result {
+  public func run(
+    measuring measured: Measured = .test, refitting: Bool = false
+  ) throws(GLTAError) -> Result {
+    guard !refitting || !configuration.graph.method.givesVectors else {
+      throw GLTAError(
+        .invalidArgument,
+        "\(configuration.graph.method.rawValue) stops early by validation items, so it cannot be fitted to them",
+        hint: "refit popularity, ease or text-knn")
+    }
     let split = try Splitter.split(dataset, method: configuration.splitMethod)
     let name = TrainingStage.graph.rawValue
     var state: GraphEncoderState?
@@ -78,9 +103,8 @@ public struct GraphRun {
       let (matrices, progress) = try folder.load(name, as: GraphEncoderState.Progress.self)
       state = GraphEncoderState(progress: progress, matrices: matrices)
     }
-    let text = try text()
-    let trainer = GraphEncoderTrainer(
-      options: configuration.graph, split: split, text: text, seed: configuration.seed, pool: pool)
+    let (text, profiles) = try texts(train: split.train)
+    let trainer = trainer(split, text, profiles)
     reporter.say(
       "\(GraphEncoderTrainer.stage), \(configuration.graph.method.rawValue): \(split.train.count) training interactions"
     )
@@ -103,7 +127,7 @@ public struct GraphRun {
         [("users", vectors.users.tensor), ("items", vectors.items.tensor), ("fold_in", vectors.foldInBasis.tensor)],
         metadata: [:], to: out)
     }
-    let result =
+    var result =
       switch measured {
       case .test: Result(test: report(model, split.test, excluding: [split.train, split.validation]), validation: best)
       // Methods without epochs have not been looked at yet.
@@ -113,8 +137,43 @@ public struct GraphRun {
           validation: best
             ?? report(model, split.validation, excluding: [split.train])?[configuration.graph.metric])
       }
+    if measured == .test {
+      if refitting { result.refitted = try refitted(split, text, profiles) }
+      if case .coldItems = configuration.splitMethod { result.cold = try cold(model, split) }
+    }
     folder.remove(forBundle: out)
     return result
+  }
+
+  private func trainer(_ split: InteractionSplit, _ text: Matrix?, _ profiles: NodeProfiles?) -> GraphEncoderTrainer {
+    GraphEncoderTrainer(
+      options: configuration.graph, split: split, text: text, profiles: profiles, seed: configuration.seed, pool: pool)
+  }
+
+  private func refitted(
+    _ split: InteractionSplit, _ text: Matrix?, _ profiles: NodeProfiles?
+  ) throws(GLTAError) -> MetricReport? {
+    let known = CSRMatrix(
+      rowLists: (0..<split.train.rows).map { Array(split.train[$0]) + split.validation[$0] },
+      columns: split.train.columns)
+    let model = try trainer(
+      InteractionSplit(train: known, validation: split.validation, test: split.test), text, profiles
+    )
+    .model(checkpoint: { (_) throws(GLTAError) in }, progress: reporter.progress)
+    return report(model, split.test, excluding: [known])
+  }
+
+  private func cold(_ model: any PreferenceModel, _ split: InteractionSplit) throws(GLTAError) -> [Cold] {
+    var rankings = [
+      Cold(ranking: configuration.graph.method.rawValue, report: ColdItemReport(model, split: split, pool: pool))
+    ]
+    if let embeddings = try graphTexts?.items(), configuration.graph.method != .textKNN {
+      let neighbours = TextNeighbours(
+        train: split.train, text: TagExtractor.centered(embeddings), neighbours: configuration.graph.neighbours,
+        pool: pool)
+      rankings.append(Cold(ranking: "text-knn", report: ColdItemReport(neighbours, split: split, pool: pool)))
+    }
+    return rankings + [Cold(ranking: "chance", report: ColdItemReport.chance(split))]
   }
 
   private func report(
@@ -126,17 +185,16 @@ public struct GraphRun {
     return MetricReport(users: users, rankings: rankings, relevant: relevant)
   }
 
-  private func text() throws(GLTAError) -> Matrix? {
-    guard configuration.graph.readsText, let languageModel else { return nil }
-    let texts = ItemText.texts(of: dataset.catalogue, words: TrainingRun.wordsPerEmbedding)
-    let embedder = TextEmbedder(model: languageModel.model, tokenizer: languageModel.tokenizer)
-    return TagExtractor.centered(
-      try TextCache.embeddings(of: texts, languageModelHash: languageModel.hash) { () throws(GLTAError) in
-        reporter.say("reading the texts of \(texts.count) items")
-        return try embedder.embed(texts, pool: pool) { done in
-          reporter.progress(
-            TrainingProgress(stage: "item texts", epoch: 1, epochs: 1, step: done, steps: texts.count, loss: .nan))
-        }
-      })
+  private var graphTexts: GraphTexts? {
+    languageModel.map { GraphTexts(dataset: dataset, languageModel: $0, pool: pool, reporter: reporter) }
+  }
+
+  private func texts(train: CSRMatrix) throws(GLTAError) -> (Matrix?, NodeProfiles?) {
+    guard configuration.graph.readsText, let graphTexts else { return (nil, nil) }
+    let embeddings = try graphTexts.items()
+    return (
+      TagExtractor.centered(embeddings),
+      try graphTexts.profiles(configuration.graph, items: embeddings, train: train)
+    )
   }
 }

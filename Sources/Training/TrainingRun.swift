@@ -101,8 +101,8 @@ public struct TrainingRun {
       reporter.say("warning: no user has a validation item, so nothing stops early and no weights are fitted")
     }
     let embedder = TextEmbedder(model: languageModel.model, tokenizer: languageModel.tokenizer)
-    let graph = try encodeGraph(split, halves, embedder)
-    let text = try embedTexts(embedder)
+    let graph = try encodeGraph(split, halves)
+    let text = try embedTexts()
     let tags = try extractTags(text, graph, embedder)
     var bundle = try makeBundle(split: split, graph: graph, text: text, tags: tags)
     bundle.alignment = try alignItems(bundle, text: text)
@@ -118,7 +118,7 @@ public struct TrainingRun {
   // MARK: Stage 1
 
   private func encodeGraph(
-    _ split: InteractionSplit, _ halves: ValidationHalves, _ embedder: TextEmbedder
+    _ split: InteractionSplit, _ halves: ValidationHalves
   ) throws(GLTAError) -> GraphEmbeddings {
     let name = TrainingStage.graph.rawValue
     var state: GraphEncoderState?
@@ -131,9 +131,13 @@ public struct TrainingRun {
     )
     var stoppingSplit = split
     stoppingSplit.validation = halves.validation(of: split, keeping: halves.stopping)
-    let text = configuration.graph.readsText ? TagExtractor.centered(try embedTexts(embedder)) : nil
+    let text = configuration.graph.readsText ? TagExtractor.centered(try embedTexts()) : nil
+    let profiles =
+      configuration.graph.method.readsProfiles
+      ? try graphTexts.profiles(configuration.graph, items: embedTexts(), train: split.train) : nil
     let trainer = GraphEncoderTrainer(
-      options: configuration.graph, split: stoppingSplit, text: text, seed: configuration.seed, pool: pool)
+      options: configuration.graph, split: stoppingSplit, text: text, profiles: profiles, seed: configuration.seed,
+      pool: pool)
     reporter.say("\(trainer.memoryPlan)")
     let vectors = try trainer.train(
       resuming: state,
@@ -147,21 +151,17 @@ public struct TrainingRun {
 
   // MARK: Text and tags
 
-  private func embedTexts(_ embedder: TextEmbedder) throws(GLTAError) -> Matrix {
+  private var graphTexts: GraphTexts {
+    GraphTexts(dataset: dataset, languageModel: languageModel, pool: pool, reporter: reporter)
+  }
+
+  private func embedTexts() throws(GLTAError) -> Matrix {
     let name = TrainingStage.text.rawValue
     if folder.contains(name) {
       return try folder.load(name, as: [String: Int].self).matrices.first?.value ?? Matrix(rows: 0, columns: 0)
     }
-    let texts = ItemText.texts(of: dataset.catalogue, words: TrainingRun.wordsPerEmbedding)
-    let embeddings = try TextCache.embeddings(of: texts, languageModelHash: languageModel.hash) {
-      () throws(GLTAError) in
-      reporter.say("reading the texts of \(texts.count) items")
-      return try embedder.embed(texts, pool: pool) { done in
-        reporter.progress(
-          TrainingProgress(stage: "item texts", epoch: 1, epochs: 1, step: done, steps: texts.count, loss: .nan))
-      }
-    }
-    try folder.save(name, matrices: [("items", embeddings)], value: ["items": texts.count])
+    let embeddings = try graphTexts.items()
+    try folder.save(name, matrices: [("items", embeddings)], value: ["items": embeddings.rows])
     return embeddings
   }
 

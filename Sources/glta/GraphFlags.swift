@@ -34,6 +34,11 @@ struct GraphFlags: ParsableArguments {
   @Option(help: "How layers are kept while training: f32 or bf16.")
   var precision: LayerPrecision?
 
+  @Option(help: "RLMRec: profiles from tags, textsAndTags or texts.")
+  var profiles: ProfileSource?
+  @Flag(help: "Give items without an interaction a vector from their text. Needs --language-model.")
+  var textNodes = false
+
   /// Lays the flags over a configuration.
   func apply(to options: inout GraphEncoderOptions) {
     func set<Value>(_ path: WritableKeyPath<GraphEncoderOptions, Value>, _ value: Value?) {
@@ -52,10 +57,13 @@ struct GraphFlags: ParsableArguments {
     set(\.negatives, negatives)
     set(\.sampling, sampling)
     set(\.precision, precision)
+    set(\.profiles, profiles)
+    if textNodes { options.textNodes = true }
   }
 }
 
 extension GraphMethod: ExpressibleByArgument {}
 extension GraphLoss: ExpressibleByArgument {}
+extension ProfileSource: ExpressibleByArgument {}
 extension LayerPrecision: ExpressibleByArgument {}
 extension TripleSampler.Order: ExpressibleByArgument {}

@@ -42,13 +42,20 @@ struct TrainCommand: ParsableCommand {
   var seed: UInt64?
   @Option(
     help:
-      "random (80/10/10 per user), leave-last-out (by time), given (the data set's own) or given-whole (the same, nothing lent for validation). (default: random)"
+      "random (80/10/10 per user), leave-last-out (by time), given (the data set's own), given-whole (the same, nothing lent for validation) or cold-items (all of some items are test). (default: random)"
   )
   var split: SplitChoice?
+  @Option(help: ArgumentHelp("cold-items: the share of items that is withheld.", valueName: "share"))
+  var withholdItems = 0.1
   @Option(help: ArgumentHelp("A JSON file whose values replace the recipe's; see --print-config.", valueName: "file"))
   var config: String?
   @Flag(help: "Train and measure stage 1 alone.")
   var graphOnly = false
+  @Flag(
+    help: ArgumentHelp(
+      "With --graph-only, for popularity, ease and text-knn: rank the test split once more, fitted to training and validation interactions."
+    ))
+  var refit = false
   @OptionGroup(title: "Graph encoder") var graph: GraphFlags
   @Flag(help: "Print the configuration as JSON, and do nothing. Needs no data.")
   var printConfig = false
@@ -65,19 +72,22 @@ struct TrainCommand: ParsableCommand {
     case leaveLastOut = "leave-last-out"
     case given
     case givenWhole = "given-whole"
+    case coldItems = "cold-items"
 
-    func method(seed: UInt64) -> SplitMethod {
+    func method(seed: UInt64, withholding share: Double = 0.1) -> SplitMethod {
       switch self {
       case .random: .random(seed: seed)
       case .leaveLastOut: .leaveLastOut
       case .given: .given
       case .givenWhole: .givenWhole
+      case .coldItems: .coldItems(share: share, seed: seed)
       }
     }
   }
 
   func validate() throws {
     guard !printConfig else { return }
+    guard graphOnly || !refit else { throw ValidationError("--refit measures a graph method: it needs --graph-only") }
     let needed = [("--data", data), ("--out", out)] + (graphOnly ? [] : [("--language-model", languageModel)])
     for (name, value) in needed where value == nil {
       throw ValidationError("Missing expected argument '\(name)'")
@@ -118,7 +128,7 @@ struct TrainCommand: ParsableCommand {
 
   private func makeConfiguration() throws -> TrainingConfiguration {
     var choices = TrainingConfiguration.Choices(recipe: recipe, without: without, seed: seed)
-    if let split { choices.splitMethod = { split.method(seed: $0) } }
+    if let split { choices.splitMethod = { [withholdItems] in split.method(seed: $0, withholding: withholdItems) } }
     return try TrainCommand.configuration(choices, config: config, graph: graph)
   }
 
@@ -198,7 +208,7 @@ extension TrainCommand {
           return !Interrupt.wasRequested
         }))
     let started = Date()
-    let result = try run.run()
+    let result = try run.run(refitting: refit)
     bar.close()
     let seconds = Date().timeIntervalSince(started)
     if json {
@@ -206,6 +216,8 @@ extension TrainCommand {
         let method: String
         let metrics: [String: Double]
         let users: Int
+        let refitted: [String: Double]?
+        let cold: [GraphRun.Cold]?
         let validation: Double?
         let seconds: Double
         let epochSeconds: [Double]
@@ -216,17 +228,32 @@ extension TrainCommand {
       return try Terminal.printJSON(
         Output(
           method: configuration.graph.method.rawValue, metrics: result.test?.metrics ?? [:],
-          users: result.test?.users ?? 0,
-          validation: result.validation, seconds: seconds, epochSeconds: clock.seconds,
+          users: result.test?.users ?? 0, refitted: result.refitted?.metrics,
+          cold: result.cold.isEmpty ? nil : result.cold, validation: result.validation, seconds: seconds,
+          epochSeconds: clock.seconds,
           epochProcessorSeconds: clock.processorSeconds, processorSeconds: ProcessUsage.processorSeconds,
           peakMemoryMiB: ProcessUsage.peakMebibytes))
     }
     if let test = result.test {
-      print(MetricReport.table([(configuration.graph.method.rawValue, test)]))
+      let refitted = result.refitted.map { [("with validation", $0)] } ?? []
+      print(MetricReport.table([(configuration.graph.method.rawValue, test)] + refitted))
     } else {
       print("no user has a test item; nothing to measure")
     }
+    for cold in result.cold { print(TrainCommand.line(cold)) }
     print(String(format: "trained in %.1f s, peak memory %d MiB", seconds, ProcessUsage.peakMebibytes))
+  }
+}
+
+extension TrainCommand {
+  /// One ranking of cold items in a line.
+  private static func line(_ cold: GraphRun.Cold) -> String {
+    func figures(_ values: [String: Double]) -> String {
+      values.sorted { $0.key < $1.key }.map { "\($0.key) \(String(format: "%.4f", $0.value))" }.joined(separator: ", ")
+    }
+    let report = cold.report
+    return "\(report.items) withheld items by \(cold.ranking): \(figures(report.amongWithheld)) among themselves, "
+      + "\(figures(report.amongAll)) among all"
   }
 }
 

@@ -19,7 +19,7 @@ struct TextNodesTests {
     }
     let train = CSRMatrix(rowLists: [(0..<30).map { $0 }], columns: 40)
     let graph = GraphEmbeddings(users: Matrix(rows: 1, columns: 3), items: items, foldInBasis: items)
-    let nodes = try TextNodes(graph: graph, text: text, train: train, l2: 1e-6, pool: .serial)
+    let nodes = try TextNodes(graph: graph, text: text, train: train, l2: 1e-6, neighbours: 0, pool: .serial)
     let erased = items.copy()
     erased.slice(30..<40).fill(0)
     let completed = nodes.completing(

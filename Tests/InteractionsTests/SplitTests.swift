@@ -124,4 +124,26 @@ struct SplitTests {
     }
     #expect(matrix.transposed().transposed() == matrix)
   }
+
+  @Test func coldItemsHaveNoEdgeInTraining() throws {
+    let data = dataset([40, 40, 30, 20, 3])
+    let split = try Splitter.split(data, method: .coldItems(share: 0.1, seed: 1))
+    let withheld = Set(split.test.indices)
+    #expect(withheld.count == 4)
+    #expect(withheld.isDisjoint(with: split.train.indices) && withheld.isDisjoint(with: split.validation.indices))
+    for (user, count) in [40, 40, 30, 20, 3].enumerated() {
+      let all = (Array(split.train[user]) + split.validation[user] + split.test[user]).sorted()
+      #expect(all == (0..<Int32(count)).map { $0 })
+      #expect(split.test.degree(user) == withheld.filter { $0 < Int32(count) }.count)
+      #expect(split.validation.degree(user) == (count - split.test.degree(user)) / 10)
+    }
+    #expect(try split == Splitter.split(data, method: .coldItems(share: 0.1, seed: 1)))
+    #expect(try withheld != Set(Splitter.split(data, method: .coldItems(share: 0.1, seed: 2)).test.indices))
+  }
+
+  @Test(arguments: [0, 0.01, 1, -0.1, .nan]) func coldItemsAreOneAtLeastAndNotAll(share: Double) {
+    #expect(throws: GLTAError.self) {
+      try Splitter.split(dataset([40]), method: .coldItems(share: share, seed: 1))
+    }
+  }
 }

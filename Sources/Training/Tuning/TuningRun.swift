@@ -125,7 +125,10 @@ public struct TuningRun {
   /// Nil where its time was over: its checkpoint waits for the next call.
   private func runTrial(_ number: Int, _ settings: [String: SettingValue]) throws(GLTAError) -> TuningTrial? {
     var trial = TuningTrial(number: number, settings: settings, outcome: .done, curve: [], epochs: 0, seconds: 0)
-    let watch = TrialWatch(trials: trials, budget: remainingSeconds, grace: TuningRun.grace, enough: TuningRun.enough)
+    let underWay = "\(folder)/under-way.json"
+    let watch = TrialWatch(
+      trials: trials, budget: remainingSeconds, grace: TuningRun.grace, enough: TuningRun.enough,
+      before: TrialSoFar.read(underWay, trial: number))
     let file = "\(folder)/trial-\(number).safetensors"
     defer { try? FileManager.default.removeItem(atPath: file) }
     do throws(GLTAError) {
@@ -143,8 +146,13 @@ public struct TuningRun {
         trial.outcome = .pruned
         trial.validation = watch.curve.last
         try? FileManager.default.removeItem(atPath: RunFolder.path(forBundle: file))
-      case .interrupted where watch.isOverTime: return nil
-      case .interrupted, .inputOutput, .mismatch, .invalidFile: throw error
+      case .interrupted where watch.isOverTime:
+        try watch.soFar(number).write(underWay)
+        return nil
+      case .interrupted:
+        try watch.soFar(number).write(underWay)
+        throw error
+      case .inputOutput, .mismatch, .invalidFile: throw error
       // What cannot be trained as it stands is no start for a search.
       case _ where number == 0: throw error
       default:
@@ -152,6 +160,7 @@ public struct TuningRun {
         trial.note = error.message
       }
     }
+    try? FileManager.default.removeItem(atPath: underWay)
     (trial.curve, trial.epochs, trial.seconds) = (watch.curve, watch.epochs, watch.seconds)
     return trial
   }
@@ -231,6 +240,27 @@ private struct TuningIdentity: Encodable {
   }
 }
 
+/// What a trial that was stopped had taken by then.
+private struct TrialSoFar: Codable {
+  let trial: Int
+  let curve: [Double]
+  let seconds: Double
+
+  /// Nil where nothing of that trial is known: then its time counts from here.
+  static func read(_ path: String, trial: Int) -> TrialSoFar? {
+    guard let data = FileManager.default.contents(atPath: path),
+      let found = try? JSONDecoder().decode(TrialSoFar.self, from: data)
+    else { return nil }
+    return found.trial == trial ? found : nil
+  }
+
+  func write(_ path: String) throws(GLTAError) {
+    do { try AtomicFile.write(bytes: Array(try JSONEncoder().encode(self)), to: path) } catch let error as GLTAError {
+      throw error
+    } catch { throw GLTAError(.inputOutput, "cannot write \(path): \(error)") }
+  }
+}
+
 /// Follows a trial, and stops it when its time is over or others have been better.
 private final class TrialWatch {
   private let trials: [TuningTrial]
@@ -238,18 +268,22 @@ private final class TrialWatch {
   private let grace: Int
   private let enough: Int
   private let started = ContinuousClock.now
-  private(set) var curve: [Double] = []
+  private let secondsBefore: Double
+  private(set) var curve: [Double]
   private(set) var epochs = 0
   private(set) var isPruned = false
   private var lastEpoch = 0
 
-  init(trials: [TuningTrial], budget: Double, grace: Int, enough: Int) {
+  init(trials: [TuningTrial], budget: Double, grace: Int, enough: Int, before: TrialSoFar?) {
     (self.trials, self.budget, self.grace, self.enough) = (trials, budget, grace, enough)
+    (curve, secondsBefore) = (before?.curve ?? [], before?.seconds ?? 0)
   }
+
+  func soFar(_ trial: Int) -> TrialSoFar { TrialSoFar(trial: trial, curve: curve, seconds: seconds) }
 
   var seconds: Double {
     let time = (ContinuousClock.now - started).components
-    return Double(time.seconds) + Double(time.attoseconds) * 1e-18
+    return secondsBefore + Double(time.seconds) + Double(time.attoseconds) * 1e-18
   }
 
   var isOverTime: Bool { seconds >= budget }

@@ -3,9 +3,10 @@
 
     make build
     python3 Tests/Peers/graph_encoder.py speed --data gowalla=DIR ml-1m=DIR [--threads 1 2] [--steps 20]
-    python3 Tests/Peers/graph_encoder.py accuracy --data gowalla=DIR [--epochs 5]
+    python3 Tests/Peers/graph_encoder.py accuracy --data gowalla=DIR [--epochs 5] [--seeds 2020 2021 2022]
+    python3 Tests/Peers/graph_encoder.py best --data gowalla=DIR ml-1m-lcfn=DIR [--loss bpr softmax]
 
-DIR holds LightGCN's train.txt and test.txt. Both sides do the whole step: sampling, K propagations forward and backward,
+`best` trains all of train with settings that were found on a tenth of it, and needs no PyTorch (SETTINGS). DIR holds LightGCN's train.txt and test.txt. Both sides do the whole step: sampling, K propagations forward and backward,
 loss, and Adam over all embeddings. The twin is given every advantage PyTorch has: a symmetric adjacency whose backward
 pass is the forward one (no transpose is made), COO and CSR are both timed and the faster one counts, samples are drawn
 by vectorised numpy, Adam is the fused one. Rounds alternate between the sides; the best ten steps of the twin, times
@@ -24,6 +25,13 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# What training to the end takes, by data set and loss.
+SETTINGS = {
+    ("ml-1m-lcfn", "softmax"): {
+        "loss": "softmax", "cosine": True, "temperature": 0.12, "dimensions": 256, "layers": 2, "learningRate": 0.01,
+        "l2": 0.001, "batchSize": 32768, "sampling": "wholeUsers", "averaging": 0.97, "epochs": 40},
+}
 
 
 def read(folder):
@@ -154,27 +162,33 @@ class Twin:
         return {"recall@20": recall / len(wanted), "ndcg@20": ndcg / len(wanted)}
 
 
-def ours(folder, options, epochs, threads, precision="f32"):
-    """Trains with glta, the graph alone, and returns its JSON."""
-    settings = {
-        "dimensions": options.dimensions, "layers": options.layers, "batchSize": options.batch_size,
-        "learningRate": options.learning_rate, "l2": options.l2, "epochs": epochs, "evaluateEvery": epochs,
-        "sampling": "uniformUsers", "precision": precision}
+def train(folder, options, settings, seed, threads):
+    """Trains with glta, the graph alone and on all of train, and returns its JSON."""
     with tempfile.TemporaryDirectory() as work:
         config = Path(work) / "config.json"
         config.write_text(json.dumps({"graph": settings}))
         result = subprocess.run(
             [str(options.glta), "train", "--graph-only", "--data", str(folder), "--format", "lightgcn", "--split",
-             "given-whole", "--config", str(config), "--seed", str(options.seed), "--threads", str(threads), "--out",
+             "given-whole", "--config", str(config), "--seed", str(seed), "--threads", str(threads), "--out",
              f"{work}/out", "--json"],
             stdout=subprocess.PIPE, check=True)
         return json.loads(result.stdout)
 
 
+def ours(folder, options, epochs, threads, precision="f32", seed=None):
+    """BPR as the twin does it."""
+    settings = {
+        "dimensions": options.dimensions, "layers": options.layers, "batchSize": options.batch_size,
+        "learningRate": options.learning_rate, "l2": options.l2, "epochs": epochs, "evaluateEvery": epochs,
+        "sampling": "uniformUsers", "precision": precision}
+    return train(folder, options, settings, options.seeds[0] if seed is None else seed, threads)
+
+
 def twin_seconds(folder, options, layout, threads):
     """Clock and processor seconds of a step of the twin in a process of its own: PyTorch fixes its threads once."""
     code = [sys.executable, __file__, "twin", "--data", f"x={folder}", "--layout", layout, "--threads", str(threads)]
-    for name in ("dimensions", "layers", "batch_size", "learning_rate", "l2", "seed", "steps"):
+    code += ["--seeds", str(options.seeds[0])]
+    for name in ("dimensions", "layers", "batch_size", "learning_rate", "l2", "steps"):
         code += ["--" + name.replace("_", "-"), str(getattr(options, name))]
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
     output = subprocess.run(code, stdout=subprocess.PIPE, check=True, env=environment).stdout
@@ -210,24 +224,46 @@ def accuracy(options):
     import torch
 
     torch.set_num_threads(max(options.threads))
+    names = ("recall@20", "ndcg@20")
     print("| data | seed | epochs | side | Recall@20 | NDCG@20 |\n|---|---|---|---|---|---|")
     for entry in options.data:
         name, _, folder = entry.partition("=")
-        figures = ours(folder, options, options.epochs, max(options.threads))["metrics"]
-        twin = Twin(folder, options, "csr", options.seed)
-        for _ in range(options.epochs):
-            twin.epoch()
-        for side, metrics in (("glta", figures), ("PyTorch", twin.metrics())):
-            print(
-                f"| {name} | {options.seed} | {options.epochs} | {side} | {metrics['recall@20']:.5f} | "
-                f"{metrics['ndcg@20']:.5f} |", flush=True)
+        found = {"glta": [], "PyTorch": []}
+        for seed in options.seeds:
+            found["glta"].append(ours(folder, options, options.epochs, max(options.threads), seed=seed)["metrics"])
+            twin = Twin(folder, options, "csr", seed)
+            for _ in range(options.epochs):
+                twin.epoch()
+            found["PyTorch"].append(twin.metrics())
+            for side, runs in found.items():
+                figures = " | ".join(f"{runs[-1][x]:.5f}" for x in names)
+                print(f"| {name} | {seed} | {options.epochs} | {side} | {figures} |", flush=True)
+        means = {side: [sum(run[x] for run in runs) / len(runs) for x in names] for side, runs in found.items()}
+        off = " | ".join(f"{100 * (a / b - 1):+.2f} %" for a, b in zip(means["glta"], means["PyTorch"]))
+        print(f"| {name} | mean | {options.epochs} | glta against PyTorch | {off} |", flush=True)
+
+
+def best(options):
+    print("| data | loss | seed | Recall@20 | NDCG@20 | seconds |\n|---|---|---|---|---|---|")
+    for entry in options.data:
+        name, _, folder = entry.partition("=")
+        for loss in options.loss:
+            if (name, loss) not in SETTINGS:
+                print(f"no settings are known for {name} with {loss}", file=sys.stderr)
+                continue
+            settings = dict(SETTINGS[name, loss])
+            settings["evaluateEvery"] = settings["epochs"]
+            for seed in options.seeds:
+                result = train(folder, options, settings, seed, max(options.threads))
+                figures = " | ".join(f"{result['metrics'][x]:.4f}" for x in ("recall@20", "ndcg@20"))
+                print(f"| {name} | {loss} | {seed} | {figures} | {result['seconds']:.0f} |", flush=True)
 
 
 def twin(options):
     import torch
 
     torch.set_num_threads(options.threads[0])
-    model = Twin(options.data[0].partition("=")[2], options, options.layout, options.seed)
+    model = Twin(options.data[0].partition("=")[2], options, options.layout, options.seeds[0])
     model.epoch(2)
     chunk = min(10, options.steps)
     seconds, processor = [], []
@@ -240,14 +276,15 @@ def twin(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "accuracy", "twin"])
+    parser.add_argument("what", choices=["speed", "accuracy", "best", "twin"])
     parser.add_argument("--data", nargs="+", required=True, metavar="NAME=DIR")
     parser.add_argument("--glta", default=ROOT / ".build/release/glta")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--steps", type=int, default=20, help="timed steps of the twin, whose epoch is extrapolated")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=2020)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[2020])
+    parser.add_argument("--loss", nargs="+", default=["bpr", "softmax"], choices=["bpr", "softmax"])
     parser.add_argument("--dimensions", type=int, default=64)
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=2048)
@@ -256,11 +293,12 @@ def main():
     parser.add_argument("--layout", choices=["coo", "csr"], default="csr")
     options = parser.parse_args()
     try:
-        import torch  # noqa: F401
+        if options.what != "best":
+            import torch  # noqa: F401
     except ImportError:
         print("PyTorch is not installed: nothing to compare with. `pip install torch numpy` and run again.")
         return
-    {"speed": speed, "accuracy": accuracy, "twin": twin}[options.what](options)
+    {"speed": speed, "accuracy": accuracy, "best": best, "twin": twin}[options.what](options)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #ifndef GLTA_CPROCESSOR_H
 #define GLTA_CPROCESSOR_H
 
+#include "AdamStep.h"
 #include "ByteTile.h"
 #include "MicroTile.h"
 #include "RowGather.h"

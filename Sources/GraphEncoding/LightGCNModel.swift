@@ -64,17 +64,21 @@ final class LightGCNModel: GraphModel {
     let columns = layer0.columns
     let maskRows = Matrix(rows: masked.count, columns: columns)
     let maskRow = Dictionary(uniqueKeysWithValues: zip(masked, masked.indices))
-    propagation.backward(gradient, batch) { [batch, propagation] node, sums in
-      let row = layer0.row(node)
-      if let slot = batch.slot(of: node) {
+    propagation.backward(gradient, batch) { [batch, propagation] nodes, sums in
+      let x = layer0.row(nodes.lowerBound)
+      for node in nodes {
+        guard let slot = batch.slot(of: node) else { continue }
+        let (own, row) = (sums + (node - nodes.lowerBound) * columns, layer0.row(node))
         if !maskRow.isEmpty, let index = maskRow[slot] {
-          maskRows.row(index).update(from: sums, count: columns)
-          sums.update(repeating: 0, count: columns)
+          maskRows.row(index).update(from: own, count: columns)
+          own.update(repeating: 0, count: columns)
         }
-        Accumulate.add(columns, row, scaledBy: decay[slot], to: sums)
+        Accumulate.add(columns, row, scaledBy: decay[slot], to: own)
       }
-      step.update(columns, row, gradient: sums, first: moments.first.row(node), second: moments.second.row(node))
-      propagation.assign(row, node: node)
+      step.update(
+        nodes.count * columns, x, gradient: sums, first: moments.first.row(nodes.lowerBound),
+        second: moments.second.row(nodes.lowerBound))
+      propagation.assign(layer0, nodes: nodes)
     }
     var others = gradients
     if options.method == .rlmRecGen {
@@ -94,7 +98,7 @@ final class LightGCNModel: GraphModel {
 
   private func replace(_ node: Int, by row: Matrix) {
     parameters["layer0"].row(node).update(from: row.base, count: row.columns)
-    propagation.assign(row.base, node: node)
+    propagation.assign(parameters["layer0"], nodes: node..<node + 1)
   }
 
   private func reserve(_ rows: Int) {

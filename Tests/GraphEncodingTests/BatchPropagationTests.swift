@@ -42,7 +42,9 @@ struct BatchPropagationTests {
     }
     encoder.apply(scattered, work: work, into: whole, pool: pool)
     let back = Matrix(rows: 110, columns: 96)
-    propagation.backward(gradient, batch) { node, row in back.row(node).update(from: row, count: 96) }
+    propagation.backward(gradient, batch) { nodes, rows in
+      back.row(nodes.lowerBound).update(from: rows, count: nodes.count * 96)
+    }
     #expect(relativeDifference(back.elements, whole.elements) < tolerance)
   }
 
@@ -69,7 +71,9 @@ struct BatchPropagationTests {
         batch.assign(mentions)
         let output = Matrix(rows: batch.count, columns: 16)
         propagation.forward(x, batch, into: output)
-        propagation.backward(output, batch) { node, row in back.row(node).update(from: row, count: 16) }
+        propagation.backward(output, batch) { nodes, rows in
+          back.row(nodes.lowerBound).update(from: rows, count: nodes.count * 16)
+        }
         result = output.elements + back.elements
       }
       return result

@@ -4,6 +4,7 @@
 
 #include "AdamStep.h"
 #include "ByteTile.h"
+#include "LayerRows.h"
 #include "MicroTile.h"
 #include "RowGather.h"
 #include "Selection.h"

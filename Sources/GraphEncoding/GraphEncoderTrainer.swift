@@ -89,8 +89,8 @@ public struct GraphEncoderTrainer {
       try checkpoint(
         GraphEncoderState(
           progress: progress,
-          matrices: model.parameters.state.matrices
-            + zip(model.parameters.names, best).map { (name: "best." + $0, value: $1) }))
+          matrices: model.parameters.state.matrices.map { (name: $0.name, value: model.saved($0.value, name: $0.name)) }
+            + zip(model.parameters.names, best).map { (name: "best." + $0, value: model.saved($1, name: $0)) }))
       if !goesOn { throw .stopped(Self.stage, after: "epoch \(progress.epoch)") }
     }
     for (value, copy) in zip(model.parameters.values, best) { value.assign(copy) }
@@ -154,9 +154,11 @@ public struct GraphEncoderTrainer {
       }
       return matrix
     }
-    try model.parameters.restore(steps: state.progress.steps, from: find)
+    try model.parameters.restore(steps: state.progress.steps) { (name, rows, columns) throws(GLTAError) in
+      model.loaded(try find(name, rows, columns), name: name)
+    }
     for (name, copy) in zip(model.parameters.names, best) {
-      copy.assign(try find("best." + name, copy.rows, copy.columns))
+      copy.assign(model.loaded(try find("best." + name, copy.rows, copy.columns), name: name))
     }
     model.parametersDidChange()
   }

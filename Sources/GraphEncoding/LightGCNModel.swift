@@ -8,6 +8,8 @@ final class LightGCNModel: GraphModel {
   private let options: GraphEncoderOptions
   private let seed: UInt64
   private let pool: ThreadPool
+  /// The order of all rows in here; users, items and checkpoints have the given one.
+  private let order: NodeOrder
   private let encoder: LightGCN
   private let propagation: BatchPropagation
   private let batch: BatchNodes
@@ -19,28 +21,41 @@ final class LightGCNModel: GraphModel {
     self.options = options
     self.seed = seed
     self.pool = pool
+    order = NodeOrder(train, columns: options.encoderLayers == 0 ? 0 : options.paddedDimensions)
+    let train = order.arranged(train)
     let graph = NormalizedGraph(train)
     encoder = LightGCN(graph: graph, layers: options.encoderLayers)
     propagation = BatchPropagation(
       graph: graph, layers: encoder.layers, columns: options.paddedDimensions, precision: options.precision, pool: pool)
     batch = BatchNodes(nodes: graph.nodes)
-    objective = BatchObjective(options: options, train: train, text: text, seed: seed, pool: pool)
+    objective = BatchObjective(options: options, train: train, text: text.map(order.arranged), seed: seed, pool: pool)
+    let layer0 = order.arranged(options.initialEmbeddings(nodes: graph.nodes, seed: seed))
     let mask =
       options.method == .rlmRecGen ? [("mask", Matrix(rows: 1, columns: options.paddedDimensions))] : []
-    parameters = ParameterGroup(
-      [("layer0", options.initialEmbeddings(nodes: graph.nodes, seed: seed))] + mask + objective.initialParameters())
+    parameters = ParameterGroup([("layer0", layer0)] + mask + objective.initialParameters())
     parametersDidChange()
   }
 
   func parametersDidChange() { propagation.assign(parameters["layer0"]) }
 
   func embeddings() -> GraphEmbeddings {
-    encoder.embeddings(
+    let vectors = encoder.embeddings(
       parameters["layer0"].firstColumns(options.dimensions), byCosine: options.ranksByCosine, pool: pool)
+    return GraphEmbeddings(
+      users: order.restored(users: vectors.users), items: order.restored(vectors.items),
+      foldInBasis: order.restored(vectors.foldInBasis))
+  }
+
+  func saved(_ parameter: Matrix, name: String) -> Matrix {
+    name.hasPrefix("layer0") ? order.restored(parameter) : parameter
+  }
+
+  func loaded(_ matrix: Matrix, name: String) -> Matrix {
+    name.hasPrefix("layer0") ? order.arranged(matrix) : matrix
   }
 
   func trainStep(_ triples: ArraySlice<Triple>, step: Int) -> Float {
-    batch.assign(objective.mentions(triples, step: step))
+    batch.assign(objective.mentions(order.arranged(triples), step: step))
     reserve(batch.count)
     let layer0 = parameters["layer0"]
     let masked = maskedSlots(step)

@@ -11,6 +11,8 @@ package import Tensors
 /// layers.
 package final class BatchPropagation {
   private let graph: NormalizedGraph
+  /// For whole layers of dense graphs.
+  private let groups: RowGroups?
   private let layers: Int
   private let columns: Int
   private let pool: ThreadPool
@@ -22,7 +24,7 @@ package final class BatchPropagation {
   private let isInBatch: UnsafeMutablePointer<UInt8>
   /// Whether the batch's nodes have less than half of all edges; otherwise leaving out rows does not pay.
   private var leavesOutRows = false
-  /// Whether they have less than three quarters; otherwise leaving out neighbours does not pay.
+  /// Whether they have less than three quarters, or half in groups; otherwise leaving out neighbours does not pay.
   private var leavesOutNeighbours = false
   /// The batch's slots in the order of their nodes, cut into runs of about the same number of edges.
   private var slots: [Int32] = []
@@ -34,6 +36,7 @@ package final class BatchPropagation {
   /// A propagation of K = `layers` over rows of `columns` floats, a multiple of `precision.columnMultiple`.
   package init(graph: NormalizedGraph, layers: Int, columns: Int, precision: LayerPrecision, pool: ThreadPool) {
     self.graph = graph
+    groups = layers > 0 ? RowGroups(graph) : nil
     self.layers = layers
     self.columns = columns
     self.pool = pool
@@ -77,8 +80,9 @@ package final class BatchPropagation {
     for layer in 1..<layers {
       let target = work[layer % 2]
       let wanted = layer == layers - 1 && leavesOutRows ? isWanted : nil
-      pool.forEach(graph.runs.count) { [source] run, worker in
-        var rows = self.rows(self.graph.runs[run], worker, batch, source: source, target: target)
+      forEachRun(groups: wanted == nil) { [source] nodes, groups, worker in
+        var rows = self.rows(nodes, worker, batch, source: source, target: target)
+        if var groups { return glta_forward_groups(&rows, &groups, output.base) }
         glta_forward_rows(&rows, wanted, output.base)
       }
       source = target
@@ -110,7 +114,8 @@ package final class BatchPropagation {
     _ body: (_ nodes: Range<Int>, _ gradients: UnsafeMutablePointer<Float>) -> Void
   ) {
     guard layers > 0 else {
-      return forEachBlock { nodes, _, rows in
+      return forEachBlock(groups: false) { nodes, _, worker in
+        let rows = self.scratch.row(worker)
         self.scatter(gradient, batch, nodes, into: rows)
         body(nodes, rows)
       }
@@ -118,23 +123,21 @@ package final class BatchPropagation {
     let share = 1 / Float(layers + 1)
     var source = scatter(gradient, batch)
     for layer in 1...layers {
-      let target = work[(layer + 1) % 2]
+      let target = layer < layers ? work[(layer + 1) % 2] : nil
       let overBatch = layer == 1 && leavesOutNeighbours
-      if layer < layers {
-        pool.forEach(graph.runs.count) { [source] run, worker in
-          let nodes = self.graph.runs[run]
-          var rows = self.rows(nodes, worker, batch, source: source, target: target)
-          if overBatch { self.keepBatch(nodes, worker, &rows) }
-          glta_backward_rows(&rows, gradient.base, 1, nil)
-        }
-      } else {
-        forEachBlock { [source] nodes, worker, out in
-          var rows = self.rows(nodes, worker, batch, source: source, target: nil)
-          if overBatch { self.keepBatch(nodes, worker, &rows) }
-          glta_backward_rows(&rows, gradient.base, share, out)
-          body(nodes, out)
+      let sum = { [source] (nodes: Range<Int>, groups: glta_row_groups?, worker: Int) in
+        var rows = self.rows(nodes, worker, batch, source: source, target: target)
+        if var groups { return glta_backward_groups(&rows, &groups, gradient.base, share) }
+        if overBatch { self.keepBatch(nodes, worker, &rows) }
+        glta_backward_rows(&rows, gradient.base, share)
+      }
+      guard let target else {
+        return forEachBlock(groups: !overBatch) { nodes, groups, worker in
+          sum(nodes, groups, worker)
+          body(nodes, self.scratch.row(worker))
         }
       }
+      forEachRun(groups: !overBatch, sum)
       source = target
     }
   }
@@ -165,7 +168,7 @@ package final class BatchPropagation {
     let edges = graph.edges
     let nonZeros = batch.nodes.reduce(0) { $0 + edges.degree(Int($1)) }
     leavesOutRows = nonZeros * 2 < graph.nonZeros
-    leavesOutNeighbours = nonZeros * 4 < graph.nonZeros * 3
+    leavesOutNeighbours = groups == nil ? nonZeros * 4 < graph.nonZeros * 3 : leavesOutRows
     isInBatch.initialize(repeating: 0, count: graph.nodes)
     for node in batch.nodes { isInBatch[Int(node)] = 1 }
     orderSlots(batch)
@@ -214,15 +217,40 @@ package final class BatchPropagation {
     (rows.neighbours, rows.offsets) = (UnsafePointer(kept.neighbours), UnsafePointer(kept.offsets))
   }
 
-  /// Every row once, a few at a time, shared out over the threads; each has scratch memory for them.
-  private func forEachBlock(
-    _ body: (_ nodes: Range<Int>, _ worker: Int, _ rows: UnsafeMutablePointer<Float>) -> Void
+  /// Every row once, in runs that are shared out over the threads, with the groups that it consists of if they are wanted
+  /// and there are any.
+  private func forEachRun(
+    groups isGrouped: Bool, _ body: (_ nodes: Range<Int>, _ groups: glta_row_groups?, _ worker: Int) -> Void
   ) {
-    pool.forEach(graph.runs.count) { run, worker in
-      let (nodes, rows) = (self.graph.runs[run], self.scratch.row(worker))
-      for start in stride(from: nodes.lowerBound, to: nodes.upperBound, by: Self.block) {
-        body(start..<min(nodes.upperBound, start + Self.block), worker, rows)
+    if isGrouped, let groups {
+      pool.forEach(groups.runs.count) { run, worker in
+        body(groups.nodes(groups.runs[run]), groups.kernel(groups.runs[run]), worker)
       }
+    } else {
+      pool.forEach(graph.runs.count) { run, worker in body(self.graph.runs[run], nil, worker) }
+    }
+  }
+
+  /// The same with no more rows at a time than a thread has scratch memory for.
+  private func forEachBlock(
+    groups isGrouped: Bool, _ body: (_ nodes: Range<Int>, _ groups: glta_row_groups?, _ worker: Int) -> Void
+  ) {
+    if isGrouped, let groups {
+      pool.forEach(groups.runs.count) { run, worker in
+        BatchPropagation.cut(groups.runs[run], by: Self.block / 4) { block in
+          body(groups.nodes(block), groups.kernel(block), worker)
+        }
+      }
+    } else {
+      pool.forEach(graph.runs.count) { run, worker in
+        BatchPropagation.cut(self.graph.runs[run], by: Self.block) { block in body(block, nil, worker) }
+      }
+    }
+  }
+
+  private static func cut(_ range: Range<Int>, by size: Int, _ body: (Range<Int>) -> Void) {
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
+      body(start..<min(range.upperBound, start + size))
     }
   }
 

@@ -38,7 +38,8 @@ public struct GraphEncoderTrainer {
     }
     let batch = min(nodes, 3 * options.batchSize(edges: edges) + (options.loss == .softmax ? split.train.columns : 0))
     var parts = [
-      ("graph", 2 * edges * 4 + nodes * 12), ("embeddings and Adam's moments", 3 * nodes * columns * 4),
+      ("graph, and its rows in groups", 4 * edges * 4 + nodes * 32),
+      ("embeddings and Adam's moments", 3 * nodes * columns * 4),
       ("best embeddings", nodes * columns * 4),
       ("triples of an epoch", edges * MemoryLayout<Triple>.stride), ("a batch", 2 * batch * columns * 4),
     ]

@@ -7,6 +7,7 @@
 #include "LayerRows.h"
 #include "MicroTile.h"
 #include "RowGather.h"
+#include "RowGroups.h"
 #include "Selection.h"
 
 /// Nonzero where the running CPU has 512-bit vectors.

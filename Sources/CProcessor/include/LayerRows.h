@@ -23,7 +23,7 @@ struct glta_layer_rows {
   void *_Nullable target;
   long columns;
   int is_bf16;
-  /// Room for a row.
+  /// Room for a row, or for what else a function says.
   float *sums;
 };
 
@@ -41,56 +41,65 @@ static inline __attribute__((always_inline)) void glta_store_row(
   else glta_store_f32(values, scale, columns, (float *)layer + row * columns);
 }
 
+static inline __attribute__((always_inline)) void glta_finish_forward(
+    const struct glta_layer_rows *t, const long columns, const int is_bf16, long row, const float *sums,
+    float *output) {
+  const float scale = t->scale[row];
+  if (t->target) glta_store_row(t->target, columns, is_bf16, row, sums, scale * scale);
+  if (t->slots[row] >= 0) glta_add_scaled(sums, scale, columns, output + t->slots[row] * columns);
+}
+
+static inline __attribute__((always_inline)) void glta_finish_backward(
+    const struct glta_layer_rows *t, const long columns, const int is_bf16, long row, float *sums,
+    const float *gradient, float share) {
+  const float scale = t->scale[row];
+  glta_scale_and_add(sums, t->slots[row] >= 0 ? gradient + t->slots[row] * columns : 0, scale, columns);
+  if (t->target) glta_store_row(t->target, columns, is_bf16, row, sums, scale);
+  else glta_scale_and_add(sums, 0, share, columns);
+}
+
 static inline __attribute__((always_inline)) void glta_forward_rows_of(
     const struct glta_layer_rows *t, const long columns, const int is_bf16, const unsigned char *_Nullable wanted,
     float *output) {
   for (long row = t->first; row < t->last; row++) {
     if (wanted && !wanted[row]) continue;
-    const float scale = t->scale[row];
     glta_sum_row(t, columns, is_bf16, row, t->sums);
-    if (t->target) glta_store_row(t->target, columns, is_bf16, row, t->sums, scale * scale);
-    if (t->slots[row] >= 0) glta_add_scaled(t->sums, scale, columns, output + t->slots[row] * columns);
+    glta_finish_forward(t, columns, is_bf16, row, t->sums, output);
   }
 }
 
 static inline __attribute__((always_inline)) void glta_backward_rows_of(
-    const struct glta_layer_rows *t, const long columns, const int is_bf16, const float *gradient, float share,
-    float *_Nullable out) {
+    const struct glta_layer_rows *t, const long columns, const int is_bf16, const float *gradient, float share) {
   for (long row = t->first; row < t->last; row++) {
-    const float scale = t->scale[row];
-    float *const sums = out ? out + (row - t->first) * columns : t->sums;
+    float *const sums = t->target ? t->sums : t->sums + (row - t->first) * columns;
     glta_sum_row(t, columns, is_bf16, row, sums);
-    glta_scale_and_add(sums, t->slots[row] >= 0 ? gradient + t->slots[row] * columns : 0, scale, columns);
-    if (out) glta_scale_and_add(sums, 0, share, columns);
-    else if (t->target) glta_store_row(t->target, columns, is_bf16, row, sums, scale);
+    glta_finish_backward(t, columns, is_bf16, row, sums, gradient, share);
   }
 }
+
+// 64 columns are what most graphs have; as a constant they make addresses cheaper.
+#define GLTA_FOR_COLUMNS(t, function, ...)                                                                             \
+  do {                                                                                                                 \
+    if ((t)->is_bf16) {                                                                                                \
+      if ((t)->columns == 64) function(t, 64, 1, __VA_ARGS__);                                                         \
+      else function(t, (t)->columns, 1, __VA_ARGS__);                                                                  \
+    } else {                                                                                                           \
+      if ((t)->columns == 64) function(t, 64, 0, __VA_ARGS__);                                                         \
+      else function(t, (t)->columns, 0, __VA_ARGS__);                                                                  \
+    }                                                                                                                  \
+  } while (0)
 
 /// target = the layer after `source`, scaled; the layer itself is added to the rows of `output` that `slots` names. Rows
 /// that are not `wanted` are left out.
 static inline void glta_forward_rows(
     const struct glta_layer_rows *t, const unsigned char *_Nullable wanted, float *output) {
-  // 64 columns are what most graphs have; as a constant they make addresses cheaper.
-  if (t->is_bf16) {
-    if (t->columns == 64) glta_forward_rows_of(t, 64, 1, wanted, output);
-    else glta_forward_rows_of(t, t->columns, 1, wanted, output);
-  } else {
-    if (t->columns == 64) glta_forward_rows_of(t, 64, 0, wanted, output);
-    else glta_forward_rows_of(t, t->columns, 0, wanted, output);
-  }
+  GLTA_FOR_COLUMNS(t, glta_forward_rows_of, wanted, output);
 }
 
-/// One layer on the way back: the sums plus the rows of `gradient` that `slots` names. Scaled into `target`, or times
-/// `share` into `out`, whose first row is row `first` of the graph.
-static inline void glta_backward_rows(
-    const struct glta_layer_rows *t, const float *gradient, float share, float *_Nullable out) {
-  if (t->is_bf16) {
-    if (t->columns == 64) glta_backward_rows_of(t, 64, 1, gradient, share, out);
-    else glta_backward_rows_of(t, t->columns, 1, gradient, share, out);
-  } else {
-    if (t->columns == 64) glta_backward_rows_of(t, 64, 0, gradient, share, out);
-    else glta_backward_rows_of(t, t->columns, 0, gradient, share, out);
-  }
+/// One layer on the way back: the sums plus the rows of `gradient` that `slots` names. Scaled into `target`; or, without
+/// one, times `share` into `sums`, which then has room for all rows.
+static inline void glta_backward_rows(const struct glta_layer_rows *t, const float *gradient, float share) {
+  GLTA_FOR_COLUMNS(t, glta_backward_rows_of, gradient, share);
 }
 
 /// layer = rows `first` to `last` - 1 of a matrix, each times its factor; `values` is row `first`.

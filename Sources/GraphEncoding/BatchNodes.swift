@@ -10,7 +10,7 @@ public final class BatchNodes {
   private var offsets: [Int32] = []
   private var mentions: [Int32] = []
   /// -1 or a slot, at a fixed address: kernels ask for every node of the graph.
-  private let slotOfNode: UnsafeMutablePointer<Int32>
+  let slotOfNode: UnsafeMutablePointer<Int32>
 
   /// Room for the nodes of a graph.
   public init(nodes: Int) {

@@ -5,11 +5,14 @@ package import Tensors
 /// training step needs of propagation, and no more.
 ///
 /// The output is wanted at the batch's nodes only, so the last layer is summed there alone and the one before at their
-/// neighbours; the gradient starts at the batch's nodes, so the first layer on the way back sums over those neighbours
-/// that are among them. With Gowalla's batches of 2,048 that is four passes over the edges instead of six. Rows that are
-/// left out are zeros or not read, so the result is that of whole layers.
+/// neighbours; the sum over layers is kept for the batch alone, too. The gradient starts at the batch's nodes, so the
+/// first layer on the way back sums over those neighbours that are among them. With Gowalla's batches of 2,048 that is
+/// four passes over the edges instead of six. Rows that are left out are zeros or not read, so the result is that of whole
+/// layers.
 package final class BatchPropagation {
   private let graph: NormalizedGraph
+  /// For whole layers of dense graphs.
+  private let groups: RowGroups?
   private let layers: Int
   private let columns: Int
   private let pool: ThreadPool
@@ -19,15 +22,21 @@ package final class BatchPropagation {
   /// A byte for each node, at fixed addresses: arrays of a class are checked for exclusive access at every look.
   private let isWanted: UnsafeMutablePointer<UInt8>
   private let isInBatch: UnsafeMutablePointer<UInt8>
-  /// Whether the batch's nodes have less than half of all edges; otherwise leaving out does not pay.
-  private var isSparse = false
-  /// A row of floats for each thread, and room for a row of neighbours.
+  /// Whether the batch's nodes have less than half of all edges; otherwise leaving out rows does not pay.
+  private var leavesOutRows = false
+  /// Whether they have less than three quarters, or half in groups; otherwise leaving out neighbours does not pay.
+  private var leavesOutNeighbours = false
+  /// The batch's slots in the order of their nodes, cut into runs of about the same number of edges.
+  private var slots: [Int32] = []
+  private var slotRuns: [Range<Int>] = []
+  /// A few rows of floats for each thread, and room for the neighbours of a run.
   private let scratch: Matrix
-  private let kept: [UnsafeMutablePointer<Int32>]
+  private let kept: [KeptNeighbours]
 
   /// A propagation of K = `layers` over rows of `columns` floats, a multiple of `precision.columnMultiple`.
   package init(graph: NormalizedGraph, layers: Int, columns: Int, precision: LayerPrecision, pool: ThreadPool) {
     self.graph = graph
+    groups = layers > 0 ? RowGroups(graph) : nil
     self.layers = layers
     self.columns = columns
     self.pool = pool
@@ -37,17 +46,11 @@ package final class BatchPropagation {
     }
     isWanted = .allocate(capacity: graph.nodes)
     isInBatch = .allocate(capacity: graph.nodes)
-    scratch = Matrix(rows: pool.threads, columns: columns + 16)
-    kept = (0..<pool.threads).map { [edges = graph.edges] _ in
-      let capacity = edges.maximumDegree + EdgeLists.ahead
-      let pointer = UnsafeMutablePointer<Int32>.allocate(capacity: capacity)
-      pointer.initialize(repeating: 0, count: capacity)
-      return pointer
-    }
+    scratch = Matrix(rows: pool.threads, columns: Self.block * columns + 16)
+    kept = (0..<pool.threads).map { _ in KeptNeighbours(graph) }
   }
 
   deinit {
-    for pointer in kept { pointer.deallocate() }
     isWanted.deallocate()
     isInBatch.deallocate()
   }
@@ -60,119 +63,199 @@ package final class BatchPropagation {
   /// Takes in x, nodes x d, before the first step.
   package func assign(_ x: Matrix) {
     guard layers > 0 else { return }
-    forEachRow { node, _, _ in self.assign(x.row(node), node: node) }
+    pool.forEach(graph.runs.count) { run, _ in self.assign(x, nodes: self.graph.runs[run]) }
   }
 
-  /// Takes in one row of x that has changed. Rows may be taken in from several threads.
-  func assign(_ values: UnsafePointer<Float>, node: Int) {
-    if layers > 0 { start.store(values, scaledBy: scale(node), row: node) }
+  /// Takes in some rows of x that have changed. Rows may be taken in from several threads.
+  func assign(_ x: Matrix, nodes: Range<Int>) {
+    if layers > 0 { start.store(x.row(nodes.lowerBound), scaledBy: graph.edges.scale, nodes: nodes) }
   }
 
   /// The output at the batch's nodes: |batch| x d.
   package func forward(_ x: Matrix, _ batch: BatchNodes, into output: Matrix) {
-    guard layers > 0 else {
-      for (slot, node) in batch.nodes.enumerated() { output.row(slot).update(from: x.row(Int(node)), count: columns) }
-      return
-    }
+    for (slot, node) in batch.nodes.enumerated() { output.row(slot).update(from: x.row(Int(node)), count: columns) }
+    guard layers > 0 else { return }
     mark(batch)
     var source = start
-    for layer in 1..<max(layers, 1) {
+    for layer in 1..<layers {
       let target = work[layer % 2]
-      let wanted = layer == layers - 1 && isSparse
-      forEachRow { node, _, sums in
-        if wanted && self.isWanted[node] == 0 { return }
-        source.gather(self.graph.edges.row(node), count: self.graph.edges.degree(node), into: sums)
-        glta_scale_and_add(sums, x.row(node), self.scale(node), self.columns)
-        target.store(sums, scaledBy: self.scale(node), row: node)
+      let wanted = layer == layers - 1 && leavesOutRows ? isWanted : nil
+      forEachRun(groups: wanted == nil) { [source] nodes, groups, worker in
+        var rows = self.rows(nodes, worker, batch, source: source, target: target)
+        if var groups { return glta_forward_groups(&rows, &groups, output.base) }
+        glta_forward_rows(&rows, wanted, output.base)
       }
       source = target
     }
+    addLastLayer(source, batch, to: output)
+  }
+
+  /// The last layer at the batch's nodes, and the mean.
+  private func addLastLayer(_ source: ScaledLayer, _ batch: BatchNodes, to output: Matrix) {
     let share = 1 / Float(layers + 1)
-    let nodes = batch.nodes
-    let block = 64
-    pool.forEach((nodes.count + block - 1) / block) { index, _ in
-      for slot in index * block..<min(nodes.count, (index + 1) * block) {
-        let node = Int(nodes[slot])
-        let sums = output.row(slot)
-        source.gather(self.graph.edges.row(node), count: self.graph.edges.degree(node), into: sums)
-        glta_scale_and_add(sums, x.row(node), self.scale(node), self.columns)
-        glta_scale_and_add(sums, nil, share, self.columns)
+    pool.forEach(slotRuns.count) { run, worker in
+      let (slots, kept, sums) = (self.slots[self.slotRuns[run]], self.kept[worker], self.scratch.row(worker))
+      kept.removeAll()
+      for slot in slots { kept.append(all: Int(batch.nodes[Int(slot)]), self.graph.edges) }
+      for (index, slot) in slots.enumerated() {
+        let out = output.row(Int(slot))
+        source.gather(kept.row(index), count: kept.count(index), into: sums)
+        glta_add_scaled(sums, self.scale(Int(batch.nodes[Int(slot)])), self.columns, out)
+        glta_scale_and_add(out, nil, share, self.columns)
       }
     }
   }
 
   /// The gradient of x from that of the output at the batch's nodes, |batch| x d, after `forward` of the same batch: calls
-  /// `body` once for every node with the gradient of its row, from several threads. `body` may change the row of x.
+  /// `body` with the gradients of some nodes' rows, one after the other, until every node has had its turn, from several
+  /// threads. `body` may change these rows of x.
   package func backward(
     _ gradient: Matrix, _ batch: BatchNodes,
-    _ body: (_ node: Int, _ gradient: UnsafeMutablePointer<Float>) -> Void
+    _ body: (_ nodes: Range<Int>, _ gradients: UnsafeMutablePointer<Float>) -> Void
   ) {
-    let share = 1 / Float(layers + 1)
     guard layers > 0 else {
-      forEachRow { node, _, sums in
-        if let slot = batch.slot(of: node) {
-          sums.update(from: gradient.row(slot), count: self.columns)
-        } else {
-          sums.update(repeating: 0, count: self.columns)
-        }
-        body(node, sums)
+      return forEachBlock(groups: false) { nodes, _, worker in
+        let rows = self.scratch.row(worker)
+        self.scatter(gradient, batch, nodes, into: rows)
+        body(nodes, rows)
       }
-      return
     }
+    let share = 1 / Float(layers + 1)
     var source = scatter(gradient, batch)
     for layer in 1...layers {
-      let target = work[(layer + 1) % 2]
-      let among = layer == 1 && isSparse
-      forEachRow { node, worker, sums in
-        var (rows, count) = (self.graph.edges.row(node), self.graph.edges.degree(node))
-        if among {
-          count = glta_keep_marked(rows, count, self.isInBatch, self.kept[worker])
-          rows = self.kept[worker]
-        }
-        source.gather(rows, count: count, into: sums)
-        glta_scale_and_add(sums, batch.slot(of: node).map { gradient.row($0) }, self.scale(node), self.columns)
-        if layer < self.layers {
-          target.store(sums, scaledBy: self.scale(node), row: node)
-        } else {
-          glta_scale_and_add(sums, nil, share, self.columns)
-          body(node, sums)
+      let target = layer < layers ? work[(layer + 1) % 2] : nil
+      let overBatch = layer == 1 && leavesOutNeighbours
+      let sum = { [source] (nodes: Range<Int>, groups: glta_row_groups?, worker: Int) in
+        var rows = self.rows(nodes, worker, batch, source: source, target: target)
+        if var groups { return glta_backward_groups(&rows, &groups, gradient.base, share) }
+        if overBatch { self.keepBatch(nodes, worker, &rows) }
+        glta_backward_rows(&rows, gradient.base, share)
+      }
+      guard let target else {
+        return forEachBlock(groups: !overBatch) { nodes, groups, worker in
+          sum(nodes, groups, worker)
+          body(nodes, self.scratch.row(worker))
         }
       }
+      forEachRun(groups: !overBatch, sum)
       source = target
+    }
+  }
+
+  /// Rows of the gradient of the output as those of whole layers.
+  private func scatter(
+    _ gradient: Matrix, _ batch: BatchNodes, _ nodes: Range<Int>, into rows: UnsafeMutablePointer<Float>
+  ) {
+    rows.update(repeating: 0, count: nodes.count * columns)
+    for node in nodes {
+      guard let slot = batch.slot(of: node) else { continue }
+      (rows + (node - nodes.lowerBound) * columns).update(from: gradient.row(slot), count: columns)
     }
   }
 
   /// The gradient of the output as a layer. Rows beyond the batch's nodes are zeros where they will be read.
   private func scatter(_ gradient: Matrix, _ batch: BatchNodes) -> ScaledLayer {
     let layer = work[1]
-    if !isSparse { layer.clear() }
+    if !leavesOutNeighbours { layer.clear() }
     for (slot, node) in batch.nodes.enumerated() {
-      layer.store(gradient.row(slot), scaledBy: scale(Int(node)), row: Int(node))
+      layer.store(gradient.row(slot), scaledBy: graph.edges.scale, nodes: Int(node)..<Int(node) + 1)
     }
     return layer
   }
 
-  /// Finds out which nodes are in the batch and which are their neighbours.
+  /// Finds out which nodes are in the batch, which are their neighbours, and in which order to visit them.
   private func mark(_ batch: BatchNodes) {
     let edges = graph.edges
-    isSparse = batch.nodes.reduce(0) { $0 + edges.degree(Int($1)) } * 2 < graph.nonZeros
-    guard isSparse else { return }
-    isWanted.initialize(repeating: 0, count: graph.nodes)
+    let nonZeros = batch.nodes.reduce(0) { $0 + edges.degree(Int($1)) }
+    leavesOutRows = nonZeros * 2 < graph.nonZeros
+    leavesOutNeighbours = groups == nil ? nonZeros * 4 < graph.nonZeros * 3 : leavesOutRows
     isInBatch.initialize(repeating: 0, count: graph.nodes)
+    for node in batch.nodes { isInBatch[Int(node)] = 1 }
+    orderSlots(batch)
+    guard leavesOutRows else { return }
+    isWanted.update(from: isInBatch, count: graph.nodes)
     for node in batch.nodes {
-      isInBatch[Int(node)] = 1
       let row = edges.row(Int(node))
       for position in 0..<edges.degree(Int(node)) { isWanted[Int(row[position])] = 1 }
     }
   }
 
-  /// Every row once, runs of rows shared out over the threads, each with scratch memory for `columns` floats.
-  private func forEachRow(_ body: (_ node: Int, _ worker: Int, _ row: UnsafeMutablePointer<Float>) -> Void) {
-    pool.forEach(graph.runs.count) { run, worker in
-      let row = self.scratch.row(worker)
-      for node in self.graph.runs[run] { body(node, worker, row) }
+  private func orderSlots(_ batch: BatchNodes) {
+    slots.removeAll(keepingCapacity: true)
+    slotRuns.removeAll(keepingCapacity: true)
+    var (start, count) = (0, 0)
+    for node in 0..<graph.nodes where isInBatch[node] != 0 {
+      guard let slot = batch.slot(of: node) else { continue }
+      slots.append(Int32(slot))
+      count += graph.edges.degree(node)
+      if count >= NormalizedGraph.edgesPerRun / 2 || slots.count == batch.count {
+        slotRuns.append(start..<slots.count)
+        (start, count) = (slots.count, 0)
+      }
     }
   }
+
+  /// What the kernels are told of a run of rows.
+  @inline(__always)
+  private func rows(
+    _ nodes: Range<Int>, _ worker: Int, _ batch: BatchNodes, source: ScaledLayer, target: ScaledLayer?
+  ) -> glta_layer_rows {
+    glta_layer_rows(
+      first: nodes.lowerBound, last: nodes.upperBound, offsets: graph.edges.offsets + nodes.lowerBound,
+      neighbours: graph.edges.neighbours, scale: graph.edges.scale, slots: batch.slotOfNode, source: source.base,
+      target: target?.base, columns: columns, is_bf16: start.precision.isHalf, sums: scratch.row(worker))
+  }
+
+  /// Leaves of the neighbours only those that are in the batch.
+  private func keepBatch(_ nodes: Range<Int>, _ worker: Int, _ rows: inout glta_layer_rows) {
+    let kept = self.kept[worker]
+    kept.removeAll()
+    for node in nodes {
+      let mayHave = !leavesOutRows || isWanted[node] != 0
+      kept.append(of: node, graph.edges, where: mayHave ? isInBatch : nil)
+    }
+    (rows.neighbours, rows.offsets) = (UnsafePointer(kept.neighbours), UnsafePointer(kept.offsets))
+  }
+
+  /// Every row once, in runs that are shared out over the threads, with the groups that it consists of if they are wanted
+  /// and there are any.
+  private func forEachRun(
+    groups isGrouped: Bool, _ body: (_ nodes: Range<Int>, _ groups: glta_row_groups?, _ worker: Int) -> Void
+  ) {
+    if isGrouped, let groups {
+      pool.forEach(groups.runs.count) { run, worker in
+        body(groups.nodes(groups.runs[run]), groups.kernel(groups.runs[run]), worker)
+      }
+    } else {
+      pool.forEach(graph.runs.count) { run, worker in body(self.graph.runs[run], nil, worker) }
+    }
+  }
+
+  /// The same with no more rows at a time than a thread has scratch memory for.
+  private func forEachBlock(
+    groups isGrouped: Bool, _ body: (_ nodes: Range<Int>, _ groups: glta_row_groups?, _ worker: Int) -> Void
+  ) {
+    if isGrouped, let groups {
+      pool.forEach(groups.runs.count) { run, worker in
+        BatchPropagation.cut(groups.runs[run], by: Self.block / 4) { block in
+          body(groups.nodes(block), groups.kernel(block), worker)
+        }
+      }
+    } else {
+      pool.forEach(graph.runs.count) { run, worker in
+        BatchPropagation.cut(self.graph.runs[run], by: Self.block) { block in body(block, nil, worker) }
+      }
+    }
+  }
+
+  private static func cut(_ range: Range<Int>, by size: Int, _ body: (Range<Int>) -> Void) {
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
+      body(start..<min(range.upperBound, start + size))
+    }
+  }
+
+  /// Rows whose gradients and moments stay in a processor's first cache.
+  private static let block = 16
 
   @inline(__always)
   private func scale(_ node: Int) -> Float { graph.edges.scale[node] }

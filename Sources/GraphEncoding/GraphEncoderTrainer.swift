@@ -42,7 +42,8 @@ public struct GraphEncoderTrainer {
     }
     let batch = min(nodes, 3 * options.batchSize(edges: edges) + (options.loss == .softmax ? split.train.columns : 0))
     var parts = [
-      ("graph", 2 * edges * 4 + nodes * 12), ("embeddings and Adam's moments", 3 * nodes * columns * 4),
+      ("graph, and its rows in groups", 4 * edges * 4 + nodes * 32),
+      ("embeddings and Adam's moments", 3 * nodes * columns * 4),
       ("best embeddings", nodes * columns * 4),
       ("average embeddings", options.averaging > 0 ? nodes * columns * 4 : 0),
       ("triples of an epoch", edges * MemoryLayout<Triple>.stride), ("a batch", 2 * batch * columns * 4),
@@ -98,8 +99,9 @@ public struct GraphEncoderTrainer {
       try checkpoint(
         GraphEncoderState(
           progress: progress,
-          matrices: model.parameters.state.matrices
-            + zip(model.parameters.names, best).map { (name: "best." + $0, value: $1) } + (average?.state ?? [])))
+          matrices: model.parameters.state.matrices.map { (name: $0.name, value: model.saved($0.value, name: $0.name)) }
+            + zip(model.parameters.names, best).map { (name: "best." + $0, value: model.saved($1, name: $0)) }
+            + (average?.state(of: model) ?? [])))
       if !goesOn { throw .stopped(Self.stage, after: "epoch \(progress.epoch)") }
     }
     for (value, copy) in zip(model.parameters.values, best) { value.assign(copy) }
@@ -181,11 +183,13 @@ public struct GraphEncoderTrainer {
       }
       return matrix
     }
-    try model.parameters.restore(steps: state.progress.steps, from: find)
-    for (name, copy) in zip(model.parameters.names, best) {
-      copy.assign(try find("best." + name, copy.rows, copy.columns))
+    try model.parameters.restore(steps: state.progress.steps) { (name, rows, columns) throws(GLTAError) in
+      model.loaded(try find(name, rows, columns), name: name)
     }
-    try average?.restore(from: find)
+    for (name, copy) in zip(model.parameters.names, best) {
+      copy.assign(model.loaded(try find("best." + name, copy.rows, copy.columns), name: name))
+    }
+    try average?.restore(model, from: find)
     model.parametersDidChange()
   }
 

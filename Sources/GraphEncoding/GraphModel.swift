@@ -16,4 +16,16 @@ package protocol GraphModel: AnyObject {
 
   /// Called when parameters were changed from outside.
   func parametersDidChange()
+
+  /// A parameter, or a moment of one, as checkpoints hold it: rows of nodes are users and items in the given order,
+  /// whatever order the model has.
+  func saved(_ parameter: Matrix, name: String) -> Matrix
+
+  /// What `saved` was given, from what it returned.
+  func loaded(_ matrix: Matrix, name: String) -> Matrix
+}
+
+extension GraphModel {
+  package func saved(_ parameter: Matrix, name: String) -> Matrix { parameter }
+  package func loaded(_ matrix: Matrix, name: String) -> Matrix { matrix }
 }

@@ -8,6 +8,8 @@ final class LightGCNModel: GraphModel {
   private let options: GraphEncoderOptions
   private let seed: UInt64
   private let pool: ThreadPool
+  /// The order of all rows in here; users, items and checkpoints have the given one.
+  private let order: NodeOrder
   private let encoder: LightGCN
   private let propagation: BatchPropagation
   private let batch: BatchNodes
@@ -19,28 +21,41 @@ final class LightGCNModel: GraphModel {
     self.options = options
     self.seed = seed
     self.pool = pool
+    order = NodeOrder(train, columns: options.encoderLayers == 0 ? 0 : options.paddedDimensions)
+    let train = order.arranged(train)
     let graph = NormalizedGraph(train)
     encoder = LightGCN(graph: graph, layers: options.encoderLayers)
     propagation = BatchPropagation(
       graph: graph, layers: encoder.layers, columns: options.paddedDimensions, precision: options.precision, pool: pool)
     batch = BatchNodes(nodes: graph.nodes)
-    objective = BatchObjective(options: options, train: train, text: text, seed: seed, pool: pool)
+    objective = BatchObjective(options: options, train: train, text: text.map(order.arranged), seed: seed, pool: pool)
+    let layer0 = order.arranged(options.initialEmbeddings(nodes: graph.nodes, seed: seed))
     let mask =
       options.method == .rlmRecGen ? [("mask", Matrix(rows: 1, columns: options.paddedDimensions))] : []
-    parameters = ParameterGroup(
-      [("layer0", options.initialEmbeddings(nodes: graph.nodes, seed: seed))] + mask + objective.initialParameters())
+    parameters = ParameterGroup([("layer0", layer0)] + mask + objective.initialParameters())
     parametersDidChange()
   }
 
   func parametersDidChange() { propagation.assign(parameters["layer0"]) }
 
   func embeddings() -> GraphEmbeddings {
-    encoder.embeddings(
+    let vectors = encoder.embeddings(
       parameters["layer0"].firstColumns(options.dimensions), byCosine: options.ranksByCosine, pool: pool)
+    return GraphEmbeddings(
+      users: order.restored(users: vectors.users), items: order.restored(vectors.items),
+      foldInBasis: order.restored(vectors.foldInBasis))
+  }
+
+  func saved(_ parameter: Matrix, name: String) -> Matrix {
+    name.hasPrefix("layer0") ? order.restored(parameter) : parameter
+  }
+
+  func loaded(_ matrix: Matrix, name: String) -> Matrix {
+    name.hasPrefix("layer0") ? order.arranged(matrix) : matrix
   }
 
   func trainStep(_ triples: ArraySlice<Triple>, step: Int) -> Float {
-    batch.assign(objective.mentions(triples, step: step))
+    batch.assign(objective.mentions(order.arranged(triples), step: step))
     reserve(batch.count)
     let layer0 = parameters["layer0"]
     let masked = maskedSlots(step)
@@ -64,17 +79,21 @@ final class LightGCNModel: GraphModel {
     let columns = layer0.columns
     let maskRows = Matrix(rows: masked.count, columns: columns)
     let maskRow = Dictionary(uniqueKeysWithValues: zip(masked, masked.indices))
-    propagation.backward(gradient, batch) { [batch, propagation] node, sums in
-      let row = layer0.row(node)
-      if let slot = batch.slot(of: node) {
+    propagation.backward(gradient, batch) { [batch, propagation] nodes, sums in
+      let x = layer0.row(nodes.lowerBound)
+      for node in nodes {
+        guard let slot = batch.slot(of: node) else { continue }
+        let (own, row) = (sums + (node - nodes.lowerBound) * columns, layer0.row(node))
         if !maskRow.isEmpty, let index = maskRow[slot] {
-          maskRows.row(index).update(from: sums, count: columns)
-          sums.update(repeating: 0, count: columns)
+          maskRows.row(index).update(from: own, count: columns)
+          own.update(repeating: 0, count: columns)
         }
-        Accumulate.add(columns, row, scaledBy: decay[slot], to: sums)
+        Accumulate.add(columns, row, scaledBy: decay[slot], to: own)
       }
-      step.update(columns, row, gradient: sums, first: moments.first.row(node), second: moments.second.row(node))
-      propagation.assign(row, node: node)
+      step.update(
+        nodes.count * columns, x, gradient: sums, first: moments.first.row(nodes.lowerBound),
+        second: moments.second.row(nodes.lowerBound))
+      propagation.assign(layer0, nodes: nodes)
     }
     var others = gradients
     if options.method == .rlmRecGen {
@@ -94,7 +113,7 @@ final class LightGCNModel: GraphModel {
 
   private func replace(_ node: Int, by row: Matrix) {
     parameters["layer0"].row(node).update(from: row.base, count: row.columns)
-    propagation.assign(row.base, node: node)
+    propagation.assign(parameters["layer0"], nodes: node..<node + 1)
   }
 
   private func reserve(_ rows: Int) {

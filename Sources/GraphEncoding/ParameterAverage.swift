@@ -10,7 +10,7 @@ struct ParameterAverage {
 
   /// - Parameter decay: what an epoch leaves of the average before it, from 0 to below 1.
   init(of parameters: ParameterGroup, decay: Float) {
-    names = parameters.names.map { "average." + $0 }
+    names = parameters.names
     values = parameters.values.map { $0.copy() }
     self.decay = decay
   }
@@ -32,13 +32,18 @@ struct ParameterAverage {
     }
   }
 
-  /// What a checkpoint holds of it.
-  var state: [(name: String, value: Matrix)] { Array(zip(names, values)).map { (name: $0, value: $1) } }
+  /// What a checkpoint holds of it, in the order that the model gives to whoever stands outside.
+  func state(of model: any GraphModel) -> [(name: String, value: Matrix)] {
+    zip(names, values).map { (name: "average." + $0, value: model.saved($1, name: $0)) }
+  }
 
   /// Takes over what a checkpoint holds.
   func restore(
+    _ model: any GraphModel,
     from matrix: (_ name: String, _ rows: Int, _ columns: Int) throws(GLTAError) -> Matrix
   ) throws(GLTAError) {
-    for (name, value) in zip(names, values) { value.assign(try matrix(name, value.rows, value.columns)) }
+    for (name, value) in zip(names, values) {
+      value.assign(model.loaded(try matrix("average." + name, value.rows, value.columns), name: name))
+    }
   }
 }

@@ -11,6 +11,9 @@ public enum LayerPrecision: String, Sendable, Codable, CaseIterable {
 
   /// Columns of a layer are filled up with zeros to a multiple of this.
   var columnMultiple: Int { self == .f32 ? 16 : 32 }
+
+  /// As C wants to know it.
+  var isHalf: Int32 { self == .bf16 ? 1 : 0 }
 }
 
 /// A layer of propagation whose rows are already multiplied by 1 / sqrt(degree): the next layer then only adds rows.
@@ -28,22 +31,18 @@ struct ScaledLayer: Sendable {
 
   var byteCount: Int { storage.byteCount }
 
+  /// The first row; valid while the layer lives.
+  var base: UnsafeMutableRawPointer { storage.base }
+
   /// Makes every element zero.
   func clear() { storage.base.initializeMemory(as: UInt8.self, repeating: 0, count: storage.byteCount) }
 
-  /// Stores `scale` times `columns` floats.
-  @inline(__always)
-  func store(_ values: UnsafePointer<Float>, scaledBy scale: Float, row: Int) {
-    switch precision {
-    case .f32:
-      glta_store_f32(values, scale, columns, storage.base.assumingMemoryBound(to: Float.self) + row * columns)
-    case .bf16:
-      glta_store_bf16(values, scale, columns, storage.base.assumingMemoryBound(to: UInt32.self) + row * (columns / 2))
-    }
+  /// Takes over rows of floats from the row `nodes` begins with, each times its factor of `scale`.
+  func store(_ values: UnsafePointer<Float>, scaledBy scale: UnsafePointer<Float>, nodes: Range<Int>) {
+    glta_store_rows(nodes.lowerBound, nodes.upperBound, values, scale, columns, precision.isHalf, storage.base)
   }
 
   /// sums = the sum of `count` rows.
-  @inline(__always)
   func gather(_ rows: UnsafePointer<Int32>, count: Int, into sums: UnsafeMutablePointer<Float>) {
     switch precision {
     case .f32: glta_gather_f32(rows, count, storage.base.assumingMemoryBound(to: Float.self), columns, nil, sums)

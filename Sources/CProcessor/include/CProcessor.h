@@ -2,9 +2,12 @@
 #ifndef GLTA_CPROCESSOR_H
 #define GLTA_CPROCESSOR_H
 
+#include "AdamStep.h"
 #include "ByteTile.h"
+#include "LayerRows.h"
 #include "MicroTile.h"
 #include "RowGather.h"
+#include "RowGroups.h"
 #include "Selection.h"
 
 /// Nonzero where the running CPU has 512-bit vectors.

@@ -1,3 +1,5 @@
+import CProcessor
+
 /// Adam (Kingma and Ba, 2015) over one parameter matrix, as `torch.optim.Adam` computes it without weight decay.
 public struct Adam: Sendable {
   /// The constants of algorithm 1 in the paper, with its defaults for all but the step size.
@@ -80,22 +82,9 @@ public struct Adam: Sendable {
       _ count: Int, _ x: UnsafeMutablePointer<Float>, gradient g: UnsafePointer<Float>,
       first m: UnsafeMutablePointer<Float>, second v: UnsafeMutablePointer<Float>
     ) {
-      let rate = SIMD8<Float>(repeating: self.rate)
-      let correction = SIMD8<Float>(repeating: self.correction)
-      let epsilon = SIMD8<Float>(repeating: options.epsilon)
-      let beta1 = SIMD8<Float>(repeating: options.beta1)
-      let beta2 = SIMD8<Float>(repeating: options.beta2)
-      let rest1 = SIMD8<Float>(repeating: 1 - options.beta1)
-      let rest2 = SIMD8<Float>(repeating: 1 - options.beta2)
-      forEachVector(to: count) { offset, lanes in
-        let gradient = load8(g + offset, lanes)
-        let moment1 = load8(m + offset, lanes) * beta1 + gradient * rest1
-        let moment2 = load8(v + offset, lanes) * beta2 + gradient * gradient * rest2
-        store8(m + offset, moment1, lanes)
-        store8(v + offset, moment2, lanes)
-        let denominator = moment2.squareRoot() * correction + epsilon
-        store8(x + offset, load8(x + offset, lanes) - rate * moment1 / denominator, lanes)
-      }
+      var constants = glta_adam_step(
+        rate: rate, correction: correction, epsilon: options.epsilon, beta1: options.beta1, beta2: options.beta2)
+      glta_adam(&constants, count, x, g, m, v)
     }
   }
 }

@@ -60,47 +60,6 @@ struct NormWeights: Sendable {
   let bias: Matrix
 }
 
-/// A frozen linear layer y = x Wᵀ + b, packed for both directions.
-struct FrozenLinear: Sendable {
-  let forward: PackedMatrix
-  let backward: PackedMatrix
-  let bias: Matrix
-
-  /// - Parameter weight: `[out, in]`, as PyTorch stores it.
-  init(weight: Matrix, bias: Matrix) {
-    forward = PackedMatrix(transposing: weight)
-    backward = PackedMatrix(weight)
-    self.bias = bias
-  }
-
-  /// out = x Wᵀ + b, or out = x Wᵀ + b + residual.
-  ///
-  /// - Parameter finish: called for each part of `out` that is complete, while it is in the cache.
-  func apply(
-    rows: Int, _ x: UnsafePointer<Float>, adding residual: UnsafePointer<Float>? = nil,
-    into out: UnsafeMutablePointer<Float>, finish: ((_ rows: Range<Int>, _ columns: Range<Int>) -> Void)? = nil
-  ) {
-    let columns = forward.columns
-    var start = Product.Start.bias(bias.base)
-    if let residual {
-      for row in 0..<rows { Accumulate.sum(columns, bias.base, residual + row * columns, into: out + row * columns) }
-      start = .rows(out, stride: columns)
-    }
-    Product.multiply(
-      rows: rows, a: x, rowStride: forward.depth, b: forward, into: out, stride: columns, from: start, finish: finish)
-  }
-
-  /// dx = dout W, or dx = residual + dout W; the residual may be dx itself.
-  func applyBackward(
-    rows: Int, _ dout: UnsafePointer<Float>, adding residual: UnsafePointer<Float>? = nil,
-    into dx: UnsafeMutablePointer<Float>, finish: ((_ rows: Range<Int>, _ columns: Range<Int>) -> Void)? = nil
-  ) {
-    Product.multiply(
-      rows: rows, a: dout, rowStride: backward.depth, b: backward, into: dx, stride: backward.columns,
-      from: residual.map { .rows($0, stride: backward.columns) } ?? .zero, finish: finish)
-  }
-}
-
 /// One transformer block.
 struct BERTLayer: Sendable {
   let query: FrozenLinear

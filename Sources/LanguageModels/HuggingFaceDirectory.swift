@@ -51,6 +51,9 @@ public struct HuggingFaceDirectory: Sendable {
   /// - Throws: what `ModelDescription.init(_:)` throws.
   public func describe() throws(GLTAError) -> ModelDescription { try ModelDescription(self) }
 
+  /// Whether the weights are in several files, which an index names.
+  var hasShardedWeights: Bool { !has("model.safetensors") && has("model.safetensors.index.json") }
+
   private static func saveAgain(_ options: String) -> String {
     "convert them with Python's transformers: "
       + "AutoModel.from_pretrained(directory).save_pretrained(new_directory\(options))"

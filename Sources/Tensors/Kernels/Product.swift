@@ -43,21 +43,24 @@ public enum Product {
       panels: b.panels.base, into: c, stride: stride, from: start, finish: finish)
   }
 
-  /// Computes some panels of C = A · B alone, with the bits that they have in the whole product.
+  /// Computes some panels of C = start + A · B alone, with the bits that they have in the whole product.
   ///
   /// - Parameters:
   ///   - a: `rows` x `b.depth`.
-  ///   - panels: of `b.panelCount`; the first of their columns becomes the first of `c`.
+  ///   - panels: of `b.panelCount`; the first of their columns becomes the first of `c` and of `start`.
   ///   - c: C[i, j] = c[i * stride + j].
+  ///   - finish: as above; columns count from the first of `c`.
   public static func multiply(
     rows: Int, a: UnsafePointer<Float>, rowStride: Int, b: PackedMatrix, panels: Range<Int>,
-    into c: UnsafeMutablePointer<Float>, stride: Int
+    into c: UnsafeMutablePointer<Float>, stride: Int, from start: Start = .zero,
+    finish: ((_ rows: Range<Int>, _ columns: Range<Int>) -> Void)? = nil
   ) {
     guard !panels.isEmpty else { return }
     let width = PackedMatrix.panelColumns
     multiply(
       rows: rows, depth: b.depth, columns: min(b.columns, panels.upperBound * width) - panels.lowerBound * width, a: a,
-      rowStride: rowStride, columnStride: 1, panels: b.panels.row(panels.lowerBound), into: c, stride: stride)
+      rowStride: rowStride, columnStride: 1, panels: b.panels.row(panels.lowerBound), into: c, stride: stride,
+      from: start, finish: finish)
   }
 
   /// The same for a whole matrix, its rows shared out over `pool`; C += A · B where `accumulate` is set.

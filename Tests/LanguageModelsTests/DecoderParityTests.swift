@@ -93,6 +93,7 @@ private func rows(_ matrix: Matrix, _ rows: [Int]) -> Matrix {
     let pass = DecoderPass(model: golden.model, pool: ThreadPool(threads: 2))
     let whole = try pass.forward(inputEmbeddings: embeds).copy()
     for retention in [Retention.activations, .layerInputs] {
+      #expect(bits(try pass.forward(inputEmbeddings: embeds, wanted: wanted)) == bits(rows(whole, wanted)))
       let some = try pass.forward(inputEmbeddings: embeds, wanted: wanted, retention: retention)
       #expect(bits(some) == bits(rows(whole, wanted)))
       let gradient = pass.backward(rows(cotangent, wanted)).copy()

@@ -28,6 +28,7 @@ public final class DecoderPass: LanguageModelPass {
   ///
   /// - Parameter prefix: not to be changed while the pass is in use.
   public init(model: DecoderModel, pool: ThreadPool, prefix: KVCache? = nil) {
+    precondition(prefix.map { $0.configuration == model.configuration } ?? true, "the prefix of another model")
     self.model = model
     self.pool = pool
     self.prefix = prefix
@@ -64,6 +65,7 @@ public final class DecoderPass: LanguageModelPass {
   public func forward(
     inputEmbeddings: Matrix, wanted: [Int]? = nil, extending cache: KVCache
   ) throws(GLTAError) -> Matrix {
+    precondition(cache.configuration == model.configuration, "the cache of another model")
     try model.requireRoom(inputEmbeddings.rows, after: cache.count, isCached: true)
     self.cache = cache
     cache.reserve(cache.count + inputEmbeddings.rows)

@@ -40,6 +40,7 @@ public final class DecoderStep {
   /// - Throws: `GLTAError.invalidArgument` where a sequence has no position left; no cache has changed then.
   public func forward(inputEmbeddings: Matrix, caches: [KVCache]) throws(GLTAError) -> Matrix {
     precondition(inputEmbeddings.rows == caches.count && inputEmbeddings.columns == model.hiddenSize)
+    precondition(caches.allSatisfy { $0.configuration == model.configuration }, "the cache of another model")
     for cache in caches { try model.requireRoom(1, after: cache.count, isCached: true) }
     prepare(caches)
     state.assign(inputEmbeddings)

@@ -35,7 +35,8 @@ struct KeyValuePanels: Sendable {
 /// What several sequences have in common, such as an instruction, is computed once: each goes on from a `fork`, or a
 /// `DecoderPass` starts after it. Not to be written by two threads at once; any number may read one that nobody writes.
 public final class KVCache: @unchecked Sendable {
-  private let configuration: DecoderConfiguration
+  /// The shape of the model that the cache belongs to.
+  let configuration: DecoderConfiguration
   private var storage: [FloatArena] = []
   private(set) var layers: [KeyValuePanels] = []
   /// Positions that are known.

@@ -4,7 +4,7 @@ public import Tensors
 ///
 /// The model has no state of its own: a `BERTPass` holds the memory of one sequence under way, and any number of passes
 /// may share one model. Weights get no gradients, so a backward pass costs what a forward pass does.
-public struct BERTModel: Sendable {
+public struct BERTModel: LanguageModel {
   /// The shape that the weights were read for.
   public let configuration: BERTConfiguration
   /// Token embeddings, `vocabularySize` x `hiddenSize`: the space into which projectors map nodes.
@@ -19,6 +19,10 @@ public struct BERTModel: Sendable {
   public var hiddenSize: Int { configuration.hiddenSize }
   /// The longest sequence.
   public var maximumLength: Int { configuration.maximumPositions }
+  /// Rows of the token embeddings.
+  public var vocabularySize: Int { configuration.vocabularySize }
+  /// Positions see what stands before and after them.
+  public var isCausal: Bool { false }
 
   /// Reads `config.json` and `model.safetensors` of a Hugging Face directory.
   ///
@@ -52,53 +56,28 @@ public struct BERTModel: Sendable {
     Embedding.forward(table: wordEmbeddings, ids: ids, into: result.base)
     return result
   }
+
+  /// Memory for one sequence at a time; see `BERTPass`.
+  public func makePass(pool: ThreadPool) -> any LanguageModelPass { BERTPass(model: self, pool: pool) }
+
+  /// Floats that a pass of `length` tokens keeps under a policy.
+  public func retainedFloats(length: Int, retention: Retention) -> Int {
+    BERTPass.retainedFloats(model: self, length: length, retention: retention)
+  }
+
+  /// Operations of a forward pass over `length` tokens.
+  public func operations(length: Int) -> Double {
+    let (hidden, inner) = (Double(hiddenSize), Double(configuration.intermediateSize))
+    let length = Double(length)
+    let layer = 2 * length * (4 * hidden * hidden + 2 * hidden * inner) + 4 * length * length * hidden
+    return Double(configuration.layerCount) * layer
+  }
 }
 
 /// Scale and shift of a layer norm.
 struct NormWeights: Sendable {
   let weight: Matrix
   let bias: Matrix
-}
-
-/// A frozen linear layer y = x Wᵀ + b, packed for both directions.
-struct FrozenLinear: Sendable {
-  let forward: PackedMatrix
-  let backward: PackedMatrix
-  let bias: Matrix
-
-  /// - Parameter weight: `[out, in]`, as PyTorch stores it.
-  init(weight: Matrix, bias: Matrix) {
-    forward = PackedMatrix(transposing: weight)
-    backward = PackedMatrix(weight)
-    self.bias = bias
-  }
-
-  /// out = x Wᵀ + b, or out = x Wᵀ + b + residual.
-  ///
-  /// - Parameter finish: called for each part of `out` that is complete, while it is in the cache.
-  func apply(
-    rows: Int, _ x: UnsafePointer<Float>, adding residual: UnsafePointer<Float>? = nil,
-    into out: UnsafeMutablePointer<Float>, finish: ((_ rows: Range<Int>, _ columns: Range<Int>) -> Void)? = nil
-  ) {
-    let columns = forward.columns
-    var start = Product.Start.bias(bias.base)
-    if let residual {
-      for row in 0..<rows { Accumulate.sum(columns, bias.base, residual + row * columns, into: out + row * columns) }
-      start = .rows(out, stride: columns)
-    }
-    Product.multiply(
-      rows: rows, a: x, rowStride: forward.depth, b: forward, into: out, stride: columns, from: start, finish: finish)
-  }
-
-  /// dx = dout W, or dx = residual + dout W; the residual may be dx itself.
-  func applyBackward(
-    rows: Int, _ dout: UnsafePointer<Float>, adding residual: UnsafePointer<Float>? = nil,
-    into dx: UnsafeMutablePointer<Float>, finish: ((_ rows: Range<Int>, _ columns: Range<Int>) -> Void)? = nil
-  ) {
-    Product.multiply(
-      rows: rows, a: dout, rowStride: backward.depth, b: backward, into: dx, stride: backward.columns,
-      from: residual.map { .rows($0, stride: backward.columns) } ?? .zero, finish: finish)
-  }
 }
 
 /// One transformer block.

@@ -24,6 +24,24 @@ public struct HuggingFaceDirectory: Sendable {
     try BERTConfiguration(path: path + "/config.json")
   }
 
+  /// The configuration of a Llama-class decoder.
+  ///
+  /// - Throws: what `DecoderConfiguration.init(path:)` throws.
+  public func decoderConfiguration() throws(GLTAError) -> DecoderConfiguration {
+    try DecoderConfiguration(path: path + "/config.json")
+  }
+
+  /// The model, of whatever class the configuration says.
+  ///
+  /// - Parameter parts: of a decoder; hidden states need no head.
+  /// - Throws: `GLTAError.unsupported` for a class that is neither, and what `BERTModel` and `DecoderModel` throw.
+  public func languageModel(parts: DecoderModel.Parts = .states) throws(GLTAError) -> any LanguageModel {
+    let type = try ConfigurationDocument(path: path + "/config.json").modelType()
+    // Messages about what is neither name what an encoder is.
+    guard let type, DecoderConfiguration.architectures.contains(type) else { return try BERTModel(directory: path) }
+    return try DecoderModel(directory: path, parts: parts)
+  }
+
   /// The weights.
   ///
   /// - Throws: `GLTAError.inputOutput` where they are missing, `.unsupported` where they are in another format or in
@@ -46,10 +64,18 @@ public struct HuggingFaceDirectory: Sendable {
       hint: "download it again; `glta model fetch minilm` brings a model that works")
   }
 
+  /// The method by which the weights are quantised, from the configuration; nil where they are not.
+  func quantization() throws(GLTAError) -> String? {
+    try ConfigurationDocument(path: path + "/config.json").quantization
+  }
+
   /// What the directory holds and whether it can be used.
   ///
   /// - Throws: what `ModelDescription.init(_:)` throws.
   public func describe() throws(GLTAError) -> ModelDescription { try ModelDescription(self) }
+
+  /// Whether the weights are in several files, which an index names.
+  var hasShardedWeights: Bool { !has("model.safetensors") && has("model.safetensors.index.json") }
 
   private static func saveAgain(_ options: String) -> String {
     "convert them with Python's transformers: "

@@ -43,6 +43,17 @@ public struct PackedMatrix: Sendable {
       depth: matrix.columns, columns: matrix.rows, source: matrix.base, rowStride: 1, columnStride: matrix.columns)
   }
 
+  /// The transpose of B, `columns` x `depth`, as an ordinary matrix.
+  public func transposed() -> Matrix {
+    let result = Matrix(rows: columns, columns: depth)
+    let width = PackedMatrix.panelColumns
+    for column in 0..<columns {
+      let (source, target) = (panels.row(column / width) + column % width, result.row(column))
+      for k in 0..<depth { target[k] = source[k * width] }
+    }
+    return result
+  }
+
   /// Floats that a packed matrix of this shape takes.
   static func packedCount(depth: Int, columns: Int) -> Int {
     (columns + panelColumns - 1) / panelColumns * panelColumns * depth

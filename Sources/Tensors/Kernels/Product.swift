@@ -43,21 +43,24 @@ public enum Product {
       panels: b.panels.base, into: c, stride: stride, from: start, finish: finish)
   }
 
-  /// Computes some panels of C = A · B alone, with the bits that they have in the whole product.
+  /// Computes some panels of C = start + A · B alone, with the bits that they have in the whole product.
   ///
   /// - Parameters:
   ///   - a: `rows` x `b.depth`.
-  ///   - panels: of `b.panelCount`; the first of their columns becomes the first of `c`.
+  ///   - panels: of `b.panelCount`; the first of their columns becomes the first of `c` and of `start`.
   ///   - c: C[i, j] = c[i * stride + j].
+  ///   - finish: as above; columns count from the first of `c`.
   public static func multiply(
     rows: Int, a: UnsafePointer<Float>, rowStride: Int, b: PackedMatrix, panels: Range<Int>,
-    into c: UnsafeMutablePointer<Float>, stride: Int
+    into c: UnsafeMutablePointer<Float>, stride: Int, from start: Start = .zero,
+    finish: ((_ rows: Range<Int>, _ columns: Range<Int>) -> Void)? = nil
   ) {
     guard !panels.isEmpty else { return }
     let width = PackedMatrix.panelColumns
     multiply(
       rows: rows, depth: b.depth, columns: min(b.columns, panels.upperBound * width) - panels.lowerBound * width, a: a,
-      rowStride: rowStride, columnStride: 1, panels: b.panels.row(panels.lowerBound), into: c, stride: stride)
+      rowStride: rowStride, columnStride: 1, panels: b.panels.row(panels.lowerBound), into: c, stride: stride,
+      from: start, finish: finish)
   }
 
   /// The same for a whole matrix, its rows shared out over `pool`; C += A · B where `accumulate` is set.
@@ -75,14 +78,17 @@ public enum Product {
   }
 
   /// The product over panels that the caller has packed with `PackedMatrix.pack`.
+  ///
+  /// - Parameter packedDepth: the depth that the panels have room for; nil: `depth`.
   static func multiply(
     rows: Int, depth: Int, columns: Int, a: UnsafePointer<Float>, rowStride: Int, columnStride: Int,
-    panels: UnsafePointer<Float>, into c: UnsafeMutablePointer<Float>, stride: Int, from start: Start = .zero,
+    panels: UnsafePointer<Float>, packedDepth: Int? = nil, into c: UnsafeMutablePointer<Float>, stride: Int,
+    from start: Start = .zero,
     finish: ((_ rows: Range<Int>, _ columns: Range<Int>) -> Void)? = nil
   ) {
     let walk = PanelWalk(
-      a: a, rowStride: rowStride, columnStride: columnStride, panels: panels, depth: depth, columns: columns, c: c,
-      stride: stride, cut: TileCut(rows: rows))
+      a: a, rowStride: rowStride, columnStride: columnStride, panels: panels, depth: depth,
+      packedDepth: packedDepth ?? depth, columns: columns, c: c, stride: stride, cut: TileCut(rows: rows))
     for firstTile in Swift.stride(from: 0, to: walk.cut.count, by: blockTiles) {
       let tiles = firstTile..<min(walk.cut.count, firstTile + blockTiles)
       var depthStart = 0
@@ -121,6 +127,7 @@ private struct PanelWalk {
   let columnStride: Int
   let panels: UnsafePointer<Float>
   let depth: Int
+  let packedDepth: Int
   let columns: Int
   let c: UnsafeMutablePointer<Float>
   let stride: Int
@@ -129,7 +136,9 @@ private struct PanelWalk {
   private var width: Int { PackedMatrix.panelColumns }
   var panelCount: Int { (columns + width - 1) / width }
   func columns(of panel: Int) -> Range<Int> { panel * width..<min(columns, (panel + 1) * width) }
-  private func panel(_ panel: Int, from term: Int) -> UnsafePointer<Float> { panels + (panel * depth + term) * width }
+  private func panel(_ panel: Int, from term: Int) -> UnsafePointer<Float> {
+    panels + (panel * packedDepth + term) * width
+  }
 
   /// One panel of B against a block of tiles, some terms of the sums.
   func multiply(panel: Int, tiles: Range<Int>, terms: Range<Int>, from start: Product.Start) {

@@ -4,6 +4,7 @@
 
 #include "ByteTile.h"
 #include "MicroTile.h"
+#include "QuantizedPanel.h"
 #include "RowGather.h"
 #include "Selection.h"
 

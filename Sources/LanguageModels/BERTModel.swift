@@ -4,7 +4,7 @@ public import Tensors
 ///
 /// The model has no state of its own: a `BERTPass` holds the memory of one sequence under way, and any number of passes
 /// may share one model. Weights get no gradients, so a backward pass costs what a forward pass does.
-public struct BERTModel: Sendable {
+public struct BERTModel: LanguageModel {
   /// The shape that the weights were read for.
   public let configuration: BERTConfiguration
   /// Token embeddings, `vocabularySize` x `hiddenSize`: the space into which projectors map nodes.
@@ -19,6 +19,10 @@ public struct BERTModel: Sendable {
   public var hiddenSize: Int { configuration.hiddenSize }
   /// The longest sequence.
   public var maximumLength: Int { configuration.maximumPositions }
+  /// Rows of the token embeddings.
+  public var vocabularySize: Int { configuration.vocabularySize }
+  /// Positions see what stands before and after them.
+  public var isCausal: Bool { false }
 
   /// Reads `config.json` and `model.safetensors` of a Hugging Face directory.
   ///
@@ -51,6 +55,14 @@ public struct BERTModel: Sendable {
     let result = Matrix(rows: ids.count, columns: hiddenSize)
     Embedding.forward(table: wordEmbeddings, ids: ids, into: result.base)
     return result
+  }
+
+  /// Memory for one sequence at a time; see `BERTPass`.
+  public func makePass(pool: ThreadPool) -> any LanguageModelPass { BERTPass(model: self, pool: pool) }
+
+  /// Floats that a pass of `length` tokens keeps under a policy.
+  public func retainedFloats(length: Int, retention: Retention) -> Int {
+    BERTPass.retainedFloats(model: self, length: length, retention: retention)
   }
 }
 

@@ -6,16 +6,9 @@ public import Tensors
 /// any batch. A pass is used for one sequence after another and keeps its memory; it is not to be used by two threads
 /// at once. The loops inside run on the given pool. A pass that is itself run inside a loop is given `.serial`: it has
 /// scratch memory for every worker of its pool, and a pass for each worker with scratch for all is threads squared.
-public final class BERTPass {
-  /// What a forward pass keeps for the backward pass.
-  public enum Retention: Sendable {
-    /// Nothing: there is no backward pass.
-    case nothing
-    /// Everything: memory grows with layers x (heads x L² + (5 hidden + inner) x L).
-    case activations
-    /// The input of each layer; its activations are computed again on the way back (Chen et al., 2016).
-    case layerInputs
-  }
+public final class BERTPass: LanguageModelPass {
+  /// What a forward pass keeps: with `.activations`, memory grows with layers x (heads x L² + (5 hidden + inner) x L).
+  public typealias Retention = LanguageModels.Retention
 
   private let model: BERTModel
   private let pool: ThreadPool

@@ -2,6 +2,7 @@
 #ifndef GLTA_CPROCESSOR_H
 #define GLTA_CPROCESSOR_H
 
+#include "ByteProduct.h"
 #include "ByteTile.h"
 #include "MicroTile.h"
 #include "QuantizedPanel.h"

@@ -20,7 +20,8 @@ extension QuantizedPanels {
     precondition(panels.lowerBound >= 0 && panels.upperBound <= panelCount)
     if rows == 1 { return multiplyRow(a, panels: panels, into: c, from: start, finish: finish) }
     let blockRows = Product.blockTiles * MicroTile.rows
-    PanelScratch.with(floats: Product.blockDepth * PackedMatrix.panelColumns) { scratch in
+    let panelFloats = Product.blockDepth * PackedMatrix.panelColumns
+    PanelScratch.with(floats: panelFloats + RowBlock.floats(rows: min(rows, blockRows))) { scratch in
       for first in Swift.stride(from: 0, to: rows, by: blockRows) {
         let block = first..<min(rows, first + blockRows)
         multiplyBlock(
@@ -41,17 +42,19 @@ extension QuantizedPanels {
   ) {
     let blockRows = Product.blockTiles * MicroTile.rows
     let (unit, width) = (PanelLayout.unit, PackedMatrix.panelColumns)
-    PanelScratch.with(floats: unit * (Product.blockDepth + width)) { scratch in
+    let panelFloats = unit * (Product.blockDepth + width)
+    PanelScratch.with(floats: panelFloats + RowBlock.floats(rows: min(rows, blockRows))) { scratch in
       for first in Swift.stride(from: 0, to: rows, by: blockRows) {
         let block = first..<min(rows, first + blockRows)
         for terms in Blocks(count: columns, size: Product.blockDepth) {
+          let part = RowBlock(a + block.lowerBound * rowStride + terms.lowerBound, rowStride, block.count, terms.count)
+            .copied(into: scratch + panelFloats, forUses: depth / unit)
           for outputs in Blocks(count: depth, size: unit) {
             let tile = scratch + unit * width
             packTransposed(outputs, terms: terms, widened: scratch, into: tile)
             Product.multiply(
-              rows: block.count, depth: terms.count, columns: outputs.count,
-              a: a + block.lowerBound * rowStride + terms.lowerBound, rowStride: rowStride, columnStride: 1,
-              panels: tile, into: c + block.lowerBound * stride + outputs.lowerBound, stride: stride,
+              rows: block.count, depth: terms.count, columns: outputs.count, a: part.base, rowStride: part.stride,
+              columnStride: 1, panels: tile, into: c + block.lowerBound * stride + outputs.lowerBound, stride: stride,
               from: terms.lowerBound == 0
                 ? start.moved(rows: block.lowerBound, columns: outputs.lowerBound)
                 : .rows(c + block.lowerBound * stride + outputs.lowerBound, stride: stride))
@@ -69,14 +72,15 @@ extension QuantizedPanels {
   ) {
     let view = kernelView
     for terms in Blocks(count: depth, size: Product.blockDepth) {
+      let part = RowBlock(a + rows.lowerBound * rowStride + terms.lowerBound, rowStride, rows.count, terms.count)
+        .copied(into: scratch + Product.blockDepth * PackedMatrix.panelColumns, forUses: panels.count)
       for panel in panels {
         let existing = columns(of: panel, from: panels.lowerBound)
         let target = c + rows.lowerBound * stride + existing.lowerBound
         PanelKernel.widen(view, panel: panel, terms: terms, into: scratch)
         Product.multiply(
-          rows: rows.count, depth: terms.count, columns: existing.count,
-          a: a + rows.lowerBound * rowStride + terms.lowerBound, rowStride: rowStride, columnStride: 1,
-          panels: scratch, into: target, stride: stride,
+          rows: rows.count, depth: terms.count, columns: existing.count, a: part.base, rowStride: part.stride,
+          columnStride: 1, panels: scratch, into: target, stride: stride,
           from: terms.lowerBound == 0
             ? start.moved(rows: rows.lowerBound, columns: existing.lowerBound) : .rows(target, stride: stride))
         if terms.upperBound == depth { finish?(rows, existing) }
@@ -117,7 +121,7 @@ extension QuantizedPanels {
     }
   }
 
-  private func columns(of panel: Int, from first: Int) -> Range<Int> {
+  func columns(of panel: Int, from first: Int) -> Range<Int> {
     let width = PackedMatrix.panelColumns
     return (panel - first) * width..<min(columns, (panel + 1) * width) - first * width
   }
@@ -140,6 +144,34 @@ extension QuantizedPanels {
         }
       }
     }
+  }
+}
+
+/// Some terms of some rows of A.
+private struct RowBlock {
+  /// Rows are not a power of two apart: such rows take each other's place in the cache.
+  private static let copyStride = Product.blockDepth + 16
+  /// A copy pays for itself when it is read so often.
+  private static let leastUses = 8
+
+  let base: UnsafePointer<Float>
+  let stride: Int
+  let rows: Int
+  let terms: Int
+
+  init(_ base: UnsafePointer<Float>, _ stride: Int, _ rows: Int, _ terms: Int) {
+    self.base = base
+    self.stride = stride
+    self.rows = rows
+    self.terms = terms
+  }
+
+  static func floats(rows: Int) -> Int { rows * copyStride }
+
+  func copied(into memory: UnsafeMutablePointer<Float>, forUses uses: Int) -> RowBlock {
+    guard uses >= RowBlock.leastUses else { return self }
+    for row in 0..<rows { (memory + row * RowBlock.copyStride).update(from: base + row * stride, count: terms) }
+    return RowBlock(memory, RowBlock.copyStride, rows, terms)
   }
 }
 

@@ -29,7 +29,7 @@ public struct BERTConfiguration: Sendable, Equatable {
   /// - Throws: `GLTAError.unsupported` for another class of model or a setting that is not supported, naming it;
   ///   `.invalidFile` for values that make no sense; `.inputOutput` where the file cannot be read.
   public init(path: String) throws(GLTAError) {
-    let document = ConfigurationDocument(path: path, json: try StrictJSON(path: path))
+    let document = try ConfigurationDocument(path: path)
     try document.requireSupportedClass()
     vocabularySize = try document.extent("vocab_size", upTo: 1 << 24)
     hiddenSize = try document.extent("hidden_size")
@@ -46,63 +46,27 @@ public struct BERTConfiguration: Sendable, Equatable {
   }
 }
 
-/// A `config.json` with the checks of its fields.
-private struct ConfigurationDocument {
-  let path: String
-  let json: StrictJSON
-
-  func invalid(_ what: String) -> GLTAError { GLTAError(.invalidFile, "\(path): \(what)") }
-
-  private func unsupported(_ what: String) -> GLTAError {
-    GLTAError(.unsupported, "\(path): \(what)", hint: "`glta model fetch minilm` brings a model that works")
-  }
-
-  func requireSupportedClass() throws(GLTAError) {
-    guard json.members != nil else { throw invalid("it is no JSON object") }
-    let type = json["model_type"]?.text
-    guard type == "bert" else {
-      let names = (json["architectures"]?.elements ?? []).compactMap(\.text)
-      let architectures = names.isEmpty ? "" : " (\(names.joined(separator: ", ")))"
-      throw unsupported("the model is of type \(type ?? "none")\(architectures), supported is bert")
-    }
+extension ConfigurationDocument {
+  fileprivate func requireSupportedClass() throws(GLTAError) {
+    let type = try modelType()
+    guard type == "bert" else { throw unsupported("the model is of type \(named(type)), supported is bert") }
     for name in ["is_decoder", "add_cross_attention"] where json[name]?.boolean == true {
       throw unsupported("\(name) is set; supported are encoders")
     }
     if let positions = json["position_embedding_type"]?.text, positions != "absolute" {
       throw unsupported("position_embedding_type is \(positions), supported is absolute")
     }
-    if let method = json["quantization_config"], method.members != nil {
-      throw unsupported(
-        "the weights are quantised (\(method["quant_method"]?.text ?? "unnamed")), supported are floats")
-    }
+    if let method = quantization { throw unsupported("the weights are quantised (\(method)), supported are floats") }
     if let pruned = json["pruned_heads"]?.members, !pruned.isEmpty {
       throw unsupported("heads of \(pruned.count) layers are pruned; supported are layers of one size")
     }
   }
 
-  /// A size. Bounds are far above any real model and keep products of sizes clear of overflow.
-  func extent(_ name: String, from least: Int = 1, upTo bound: Int = 1 << 20, default fallback: Int? = nil)
-    throws(GLTAError) -> Int
-  {
-    guard let value = json[name] else {
-      if let fallback { return fallback }
-      throw invalid("\(name) is missing")
-    }
-    guard let extent = value.unsigned, extent >= least, extent <= bound else {
-      throw invalid("\(name) is \(value.summary), expected a whole number from \(least) to \(bound)")
-    }
-    return extent
+  fileprivate func normEpsilon() throws(GLTAError) -> Float {
+    Float(try number("layer_norm_eps", in: 0..<1, default: 1e-12))
   }
 
-  func normEpsilon() throws(GLTAError) -> Float {
-    guard let value = json["layer_norm_eps"] else { return 1e-12 }
-    guard let epsilon = value.double, epsilon >= 0, epsilon < 1 else {
-      throw invalid("layer_norm_eps is \(value.summary), expected a number from 0 to 1")
-    }
-    return Float(epsilon)
-  }
-
-  func activation() throws(GLTAError) -> GELU.Form {
+  fileprivate func activation() throws(GLTAError) -> GELU.Form {
     switch json["hidden_act"]?.text ?? "gelu" {
     case "gelu": return .erf
     case "gelu_new", "gelu_pytorch_tanh": return .tanh

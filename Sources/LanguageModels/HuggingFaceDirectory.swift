@@ -24,6 +24,13 @@ public struct HuggingFaceDirectory: Sendable {
     try BERTConfiguration(path: path + "/config.json")
   }
 
+  /// The configuration of a Llama-class decoder.
+  ///
+  /// - Throws: what `DecoderConfiguration.init(path:)` throws.
+  public func decoderConfiguration() throws(GLTAError) -> DecoderConfiguration {
+    try DecoderConfiguration(path: path + "/config.json")
+  }
+
   /// The weights.
   ///
   /// - Throws: `GLTAError.inputOutput` where they are missing, `.unsupported` where they are in another format or in
@@ -44,6 +51,11 @@ public struct HuggingFaceDirectory: Sendable {
     throw GLTAError(
       .inputOutput, "\(path) has a config.json, but no model.safetensors",
       hint: "download it again; `glta model fetch minilm` brings a model that works")
+  }
+
+  /// The method by which the weights are quantised, from the configuration; nil where they are not.
+  func quantization() throws(GLTAError) -> String? {
+    try ConfigurationDocument(path: path + "/config.json").quantization
   }
 
   /// What the directory holds and whether it can be used.

@@ -39,6 +39,11 @@ extension StrictJSON {
     return value
   }
 
+  var isNull: Bool {
+    guard case .null = self else { return false }
+    return true
+  }
+
   /// A number, whole or not.
   var double: Double? {
     guard case .number(let text) = self else { return nil }

@@ -83,14 +83,17 @@ public enum Product {
   }
 
   /// The product over panels that the caller has packed with `PackedMatrix.pack`.
+  ///
+  /// - Parameter packedDepth: the depth that the panels have room for; nil: `depth`.
   static func multiply(
     rows: Int, depth: Int, columns: Int, a: UnsafePointer<Float>, rowStride: Int, columnStride: Int,
-    panels: UnsafePointer<Float>, into c: UnsafeMutablePointer<Float>, stride: Int, from start: Start = .zero,
+    panels: UnsafePointer<Float>, packedDepth: Int? = nil, into c: UnsafeMutablePointer<Float>, stride: Int,
+    from start: Start = .zero,
     finish: ((_ rows: Range<Int>, _ columns: Range<Int>) -> Void)? = nil
   ) {
     let walk = PanelWalk(
-      a: a, rowStride: rowStride, columnStride: columnStride, panels: panels, depth: depth, columns: columns, c: c,
-      stride: stride, cut: TileCut(rows: rows))
+      a: a, rowStride: rowStride, columnStride: columnStride, panels: panels, depth: depth,
+      packedDepth: packedDepth ?? depth, columns: columns, c: c, stride: stride, cut: TileCut(rows: rows))
     for firstTile in Swift.stride(from: 0, to: walk.cut.count, by: blockTiles) {
       let tiles = firstTile..<min(walk.cut.count, firstTile + blockTiles)
       var depthStart = 0
@@ -129,6 +132,7 @@ private struct PanelWalk {
   let columnStride: Int
   let panels: UnsafePointer<Float>
   let depth: Int
+  let packedDepth: Int
   let columns: Int
   let c: UnsafeMutablePointer<Float>
   let stride: Int
@@ -137,7 +141,9 @@ private struct PanelWalk {
   private var width: Int { PackedMatrix.panelColumns }
   var panelCount: Int { (columns + width - 1) / width }
   func columns(of panel: Int) -> Range<Int> { panel * width..<min(columns, (panel + 1) * width) }
-  private func panel(_ panel: Int, from term: Int) -> UnsafePointer<Float> { panels + (panel * depth + term) * width }
+  private func panel(_ panel: Int, from term: Int) -> UnsafePointer<Float> {
+    panels + (panel * packedDepth + term) * width
+  }
 
   /// One panel of B against a block of tiles, some terms of the sums.
   func multiply(panel: Int, tiles: Range<Int>, terms: Range<Int>, from start: Product.Start) {

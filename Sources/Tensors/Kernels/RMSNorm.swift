@@ -24,10 +24,11 @@ public enum RMSNorm {
     }
   }
 
-  /// The gradient of the input; `dx` may be `dout`. The weight is frozen and gets none.
+  /// The gradient of the input, or the sum of it and `residual`; `dx` may be `dout` or `residual`. The weight is frozen
+  /// and gets none.
   public static func backward(
     rows: Int, columns: Int, dout: UnsafePointer<Float>, x: UnsafePointer<Float>, weight: UnsafePointer<Float>,
-    rstd: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>
+    rstd: UnsafePointer<Float>, adding residual: UnsafePointer<Float>? = nil, into dx: UnsafeMutablePointer<Float>
   ) {
     for row in 0..<rows {
       let dout = dout + row * columns
@@ -40,10 +41,12 @@ public enum RMSNorm {
         products = products.addingProduct(gradient, load8(x + offset, lanes) * scale)
       }
       let meanProduct = Vector(repeating: sum8(products) / Float(columns))
+      let residual = residual.map { $0 + row * columns }
       forEachVector(to: columns) { offset, lanes in
         let gradient = load8(dout + offset, lanes) * load8(weight + offset, lanes)
         let normalized = load8(x + offset, lanes) * scale
-        store8(dx + offset, (gradient - normalized * meanProduct) * scale, lanes)
+        let sum = residual.map { load8($0 + offset, lanes) } ?? .zero
+        store8(dx + offset, sum + (gradient - normalized * meanProduct) * scale, lanes)
       }
     }
   }

@@ -19,10 +19,4 @@ public enum SiLU {
       store8(dx + offset, load8(dout + offset, lanes) * s * (one + x * (one - s)), lanes)
     }
   }
-
-  @inline(__always)
-  private static func sigmoid8(_ x: Vector) -> Vector {
-    let one = Vector(repeating: 1)
-    return one / (one + exp8(-x))
-  }
 }

@@ -54,6 +54,13 @@ func tanh8(_ x: SIMD8<Float>) -> SIMD8<Float> {
   SIMD8(repeating: 1) - SIMD8(repeating: 2) / (exp8(x + x) + SIMD8(repeating: 1))
 }
 
+/// 1 / (1 + e^-x).
+@inlinable @inline(__always)
+func sigmoid8(_ x: SIMD8<Float>) -> SIMD8<Float> {
+  let one = SIMD8<Float>(repeating: 1)
+  return one / (one + exp8(-x))
+}
+
 /// The sum of a fixed number of lanes in a fixed order.
 @inlinable @inline(__always)
 func sum8(_ x: SIMD8<Float>) -> Float {

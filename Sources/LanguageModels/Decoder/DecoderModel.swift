@@ -1,0 +1,192 @@
+public import Tensors
+
+/// The frozen weights of a Llama-class decoder.
+///
+/// The model has no state of its own: a `DecoderPass` holds the memory of one sequence under way, and any number of passes
+/// may share one model. Weights get no gradients, so a backward pass costs what a forward pass does.
+public struct DecoderModel: LanguageModel {
+  /// Which weights are read.
+  public enum Parts: Sendable {
+    /// Those of hidden states: enough for alignment, ranking and embedding.
+    case states
+    /// All, with the head that gives logits: for generation.
+    case all
+  }
+
+  /// The shape that the weights were read for.
+  public let configuration: DecoderConfiguration
+  let embeddings: any EmbeddingTable
+  let layers: [DecoderLayer]
+  /// 1 x hiddenSize: the scale of the last norm.
+  let finalNorm: Matrix
+  /// Hidden states to logits; nil where it was not asked for.
+  let head: FrozenLinear?
+  let rotary: RotaryTable
+
+  /// The columns of token embeddings and hidden states.
+  public var hiddenSize: Int { configuration.hiddenSize }
+  /// The longest sequence.
+  public var maximumLength: Int { configuration.maximumLength }
+  /// Rows of the token embeddings.
+  public var vocabularySize: Int { configuration.vocabularySize }
+  /// A position sees only what stands before it.
+  public var isCausal: Bool { true }
+  /// Whether logits can be computed: whether the head was read.
+  public var hasHead: Bool { head != nil }
+
+  /// Reads `config.json` and `model.safetensors`, or the files of its index, of a Hugging Face directory.
+  ///
+  /// - Throws: `GLTAError.unsupported` for another class of model or another format of weights, `.invalidFile` where
+  ///   tensors are missing, have other shapes than the configuration says, or break the rules of the format.
+  public init(directory: String, parts: Parts = .all) throws(GLTAError) {
+    let folder = try HuggingFaceDirectory(path: directory)
+    let configuration = try folder.decoderConfiguration()
+    if let method = try folder.quantization() {
+      throw GLTAError(
+        .unsupported, "\(directory): the weights are quantised (\(method)), supported are floats",
+        hint: "take the checkpoint that was not quantised")
+    }
+    try self.init(configuration, source: SafetensorsSource(directory: folder), parts: parts)
+  }
+
+  /// Reads weights from any source.
+  ///
+  /// - Throws: what the source throws; `GLTAError.invalidFile` where configuration and tensors contradict one another.
+  package init(
+    _ configuration: DecoderConfiguration, source: some WeightSource, parts: Parts = .all
+  ) throws(GLTAError) {
+    try configuration.validate(path: source.path)
+    let reader = DecoderWeightReader(source: source, configuration: configuration)
+    try reader.requireAgreement()
+    let (hidden, vocabulary) = (configuration.hiddenSize, configuration.vocabularySize)
+    self.configuration = configuration
+    embeddings = try source.table(reader.name("embed_tokens.weight"), rows: vocabulary, columns: hidden)
+    var layers: [DecoderLayer] = []
+    for index in 0..<configuration.layerCount {
+      layers.append(try DecoderLayer(reading: reader, index: index, configuration: configuration))
+    }
+    self.layers = layers
+    finalNorm = try source.vector(reader.name("norm.weight"), count: hidden)
+    head = parts == .all ? try reader.head() : nil
+    rotary = RotaryTable(configuration)
+  }
+
+  /// The token embeddings of `ids`, ids.count x hiddenSize: what a pass takes as input.
+  ///
+  /// - Precondition: every id is in the vocabulary, as those of the model's tokenizer are.
+  public func inputEmbeddings(_ ids: [Int32]) -> Matrix {
+    let result = Matrix(rows: ids.count, columns: hiddenSize)
+    for (position, id) in ids.enumerated() {
+      precondition(id >= 0 && Int(id) < vocabularySize, "token \(id) of a vocabulary of \(vocabularySize)")
+      embeddings.copyRow(Int(id), into: result.row(position))
+    }
+    return result
+  }
+
+  /// Memory for one sequence at a time; see `DecoderPass`.
+  public func makePass(pool: ThreadPool) -> any LanguageModelPass { DecoderPass(model: self, pool: pool) }
+
+  /// Floats that a pass of `length` tokens keeps under a policy.
+  public func retainedFloats(length: Int, retention: Retention) -> Int {
+    DecoderMemory.retainedFloats(configuration, length: length, retention: retention)
+  }
+}
+
+/// One transformer block.
+struct DecoderLayer: Sendable {
+  /// 1 x hidden: the scale of the norm before attention.
+  let attentionNorm: Matrix
+  let query: FrozenLinear
+  let key: FrozenLinear
+  let value: FrozenLinear
+  /// 1 x headColumns: the scales of the norms of queries and keys; nil where the class has none.
+  let queryNorm: Matrix?
+  let keyNorm: Matrix?
+  let attentionOutput: FrozenLinear
+  /// 1 x hidden: the scale of the norm before the feed-forward block.
+  let feedForwardNorm: Matrix
+  let gate: FrozenLinear
+  let up: FrozenLinear
+  let down: FrozenLinear
+  let attention: CausalAttention
+
+  init(
+    reading reader: DecoderWeightReader, index: Int, configuration: DecoderConfiguration
+  ) throws(GLTAError) {
+    let source = reader.source
+    let (hidden, inner) = (configuration.hiddenSize, configuration.intermediateSize)
+    let (queries, keys, head) = (configuration.queryColumns, configuration.keyColumns, configuration.headColumns)
+    let (hasBias, hasInnerBias) = (configuration.hasQueryKeyValueBias, configuration.hasFeedForwardBias)
+    let prefix = reader.name("layers.\(index).")
+    attentionNorm = try source.vector(prefix + "input_layernorm.weight", count: hidden)
+    query = try source.linear(prefix + "self_attn.q_proj", out: queries, in: hidden, hasBias: hasBias)
+    key = try source.linear(prefix + "self_attn.k_proj", out: keys, in: hidden, hasBias: hasBias)
+    value = try source.linear(prefix + "self_attn.v_proj", out: keys, in: hidden, hasBias: hasBias)
+    let hasNorms = configuration.hasQueryKeyNorms
+    queryNorm = hasNorms ? try source.vector(prefix + "self_attn.q_norm.weight", count: head) : nil
+    keyNorm = hasNorms ? try source.vector(prefix + "self_attn.k_norm.weight", count: head) : nil
+    attentionOutput = try source.linear(
+      prefix + "self_attn.o_proj", out: hidden, in: queries, hasBias: configuration.hasAttentionOutputBias)
+    feedForwardNorm = try source.vector(prefix + "post_attention_layernorm.weight", count: hidden)
+    gate = try source.linear(prefix + "mlp.gate_proj", out: inner, in: hidden, hasBias: hasInnerBias)
+    up = try source.linear(prefix + "mlp.up_proj", out: inner, in: hidden, hasBias: hasInnerBias)
+    down = try source.linear(prefix + "mlp.down_proj", out: hidden, in: inner, hasBias: hasInnerBias)
+    attention = CausalAttention(headColumns: head, window: configuration.window(ofLayer: index))
+  }
+}
+
+/// Finds a decoder's tensors, with or without the prefix that a model with a head gives them.
+struct DecoderWeightReader {
+  let source: any WeightSource
+  let configuration: DecoderConfiguration
+  private let prefix: String
+
+  init(source: any WeightSource, configuration: DecoderConfiguration) {
+    self.source = source
+    self.configuration = configuration
+    prefix = source.contains("model.embed_tokens.weight") ? "model." : ""
+  }
+
+  func name(_ name: String) -> String { prefix + name }
+
+  /// The layer that gives logits: the table of token embeddings where the two are tied.
+  func head() throws(GLTAError) -> FrozenLinear {
+    let name = configuration.tiesEmbeddings ? name("embed_tokens") : "lm_head"
+    return try source.linear(
+      name, out: configuration.vocabularySize, in: configuration.hiddenSize, hasBias: false)
+  }
+
+  /// Looks for tensors that a configuration denies: a model without them would be another one.
+  ///
+  /// - Throws: `GLTAError.invalidFile` naming the contradiction.
+  func requireAgreement() throws(GLTAError) {
+    func deny(_ name: String, unless isExpected: Bool, _ reason: String) throws(GLTAError) {
+      guard !isExpected, source.contains(self.name(name)) else { return }
+      throw GLTAError(
+        .invalidFile, "\(source.path): there is a tensor \(self.name(name)), but \(reason)",
+        hint: "the configuration belongs to other weights; download the directory again")
+    }
+    let first = "layers.0."
+    for projection in ["q_proj", "k_proj", "v_proj"] {
+      try deny(
+        first + "self_attn.\(projection).bias", unless: configuration.hasQueryKeyValueBias,
+        "the configuration has no attention_bias")
+    }
+    try deny(
+      first + "self_attn.o_proj.bias", unless: configuration.hasAttentionOutputBias,
+      "the configuration has no bias there")
+    try deny(
+      first + "mlp.gate_proj.bias", unless: configuration.hasFeedForwardBias, "the configuration has no mlp_bias")
+    try deny(
+      first + "self_attn.q_norm.weight", unless: configuration.hasQueryKeyNorms,
+      "models of type \(configuration.architecture) have none")
+    try deny(
+      "layers.\(configuration.layerCount).input_layernorm.weight", unless: false,
+      "the configuration has \(configuration.layerCount) layers")
+    guard configuration.tiesEmbeddings || prefix.isEmpty || source.contains("lm_head.weight") else {
+      throw GLTAError(
+        .invalidFile, "\(source.path) has no tensor lm_head.weight, and tie_word_embeddings is not set",
+        hint: "download the directory again")
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import Tensors
+
+/// Matrices cut one after another out of one run of floats that is kept between sequences: a pass allocates nothing
+/// once it has seen its longest sequence.
+struct FloatArena {
+  private var storage = Storage(byteCount: 0)
+  private var used = 0
+
+  /// Forgets what was taken and makes room for `count` floats.
+  mutating func reset(count: Int) {
+    let byteCount = count * MemoryLayout<Float>.stride
+    if storage.byteCount < byteCount { storage = Storage(byteCount: byteCount + byteCount / 4) }
+    used = 0
+  }
+
+  /// The next `rows` x `columns` floats, at the start of a cache line. Their values are left over.
+  mutating func take(_ rows: Int, _ columns: Int) -> Matrix {
+    let matrix = Matrix(storage: storage, byteOffset: used, rows: rows, columns: columns)
+    used +=
+      (rows * columns * MemoryLayout<Float>.stride + Storage.alignment - 1) / Storage.alignment * Storage.alignment
+    return matrix
+  }
+}

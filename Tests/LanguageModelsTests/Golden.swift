@@ -13,4 +13,9 @@ enum Golden {
     ProcessInfo.processInfo.environment["GLTA_MINILM"] ?? root.appendingPathComponent(".demo/minilm").path
 
   static let hasMiniLM = FileManager.default.fileExists(atPath: miniLM + "/model.safetensors")
+
+  /// A tiny trained decoder that lies beside the repository on some machines.
+  static let stories = root.deletingLastPathComponent().appendingPathComponent("shared/models/stories260K").path
+
+  static let hasStories = FileManager.default.fileExists(atPath: stories + "/model.safetensors")
 }

@@ -102,6 +102,25 @@ public struct DecoderModel: LanguageModel {
     return result
   }
 
+  /// The longest sequence whose first part is cached. Angles that depend on the length would turn what is cached.
+  var cacheLimit: Int {
+    if case .dynamic = configuration.rotaryScaling { return configuration.maximumPositions }
+    return maximumLength
+  }
+
+  /// Makes sure that there are positions for what follows others.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` with the numbers.
+  func requireRoom(_ length: Int, after start: Int, isCached: Bool) throws(GLTAError) {
+    let limit = isCached ? cacheLimit : maximumLength
+    guard length > 0, start + length <= limit else {
+      let behind = start > 0 ? " after \(start) others" : ""
+      throw GLTAError(
+        .invalidArgument, "a sequence of \(length) tokens\(behind); the model takes 1 to \(limit) in all",
+        hint: "shorten the prompt: a smaller history, or fewer words per item, in the template")
+    }
+  }
+
   /// Memory for one sequence at a time; see `DecoderPass`.
   public func makePass(pool: ThreadPool) -> any LanguageModelPass { DecoderPass(model: self, pool: pool) }
 

@@ -64,7 +64,7 @@ public final class DecoderPass: LanguageModelPass {
   public func forward(
     inputEmbeddings: Matrix, wanted: [Int]? = nil, extending cache: KVCache
   ) throws(GLTAError) -> Matrix {
-    try requireRoom(inputEmbeddings.rows, after: cache.count)
+    try model.requireRoom(inputEmbeddings.rows, after: cache.count, isCached: true)
     self.cache = cache
     cache.reserve(cache.count + inputEmbeddings.rows)
     let result = try run(inputEmbeddings, after: cache.count, wanted: wanted, retention: .nothing)
@@ -72,20 +72,11 @@ public final class DecoderPass: LanguageModelPass {
     return result
   }
 
-  private func requireRoom(_ length: Int, after start: Int) throws(GLTAError) {
-    guard length > 0, start + length <= model.maximumLength else {
-      let behind = start > 0 ? " after \(start) others" : ""
-      throw GLTAError(
-        .invalidArgument, "a sequence of \(length) tokens\(behind); the model takes 1 to \(model.maximumLength)",
-        hint: "shorten the prompt: a smaller history, or fewer words per item, in the template")
-    }
-  }
-
   private func run(
     _ inputEmbeddings: Matrix, after start: Int, wanted: [Int]?, retention: Retention
   ) throws(GLTAError) -> Matrix {
     let length = inputEmbeddings.rows
-    try requireRoom(length, after: start)
+    try model.requireRoom(length, after: start, isCached: cache != nil || start > 0)
     precondition(inputEmbeddings.columns == model.hiddenSize)
     precondition(wanted.map { $0.count <= length && $0.allSatisfy { $0 >= 0 && $0 < length } } ?? true)
     (self.length, self.start, self.wanted, self.retention) = (length, start, wanted, retention)

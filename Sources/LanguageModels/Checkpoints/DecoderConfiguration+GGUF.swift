@@ -41,7 +41,8 @@ private struct GGUFConfigurationReader {
     }
     guard GGUFConfigurationReader.architectures.contains(architecture) else {
       throw GLTAError(
-        .unsupported, "\(file.path): the model is of architecture \(architecture), supported are "
+        .unsupported,
+        "\(file.path): the model is of architecture \(architecture), supported are "
           + GGUFConfigurationReader.architectures.joined(separator: ", "))
     }
     self.architecture = architecture

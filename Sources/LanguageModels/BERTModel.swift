@@ -64,6 +64,14 @@ public struct BERTModel: LanguageModel {
   public func retainedFloats(length: Int, retention: Retention) -> Int {
     BERTPass.retainedFloats(model: self, length: length, retention: retention)
   }
+
+  /// Operations of a forward pass over `length` tokens.
+  public func operations(length: Int) -> Double {
+    let (hidden, inner) = (Double(hiddenSize), Double(configuration.intermediateSize))
+    let length = Double(length)
+    let layer = 2 * length * (4 * hidden * hidden + 2 * hidden * inner) + 4 * length * length * hidden
+    return Double(configuration.layerCount) * layer
+  }
 }
 
 /// Scale and shift of a layer norm.

@@ -31,6 +31,17 @@ public struct HuggingFaceDirectory: Sendable {
     try DecoderConfiguration(path: path + "/config.json")
   }
 
+  /// The model, of whatever class the configuration says.
+  ///
+  /// - Parameter parts: of a decoder; hidden states need no head.
+  /// - Throws: `GLTAError.unsupported` for a class that is neither, and what `BERTModel` and `DecoderModel` throw.
+  public func languageModel(parts: DecoderModel.Parts = .states) throws(GLTAError) -> any LanguageModel {
+    let type = try ConfigurationDocument(path: path + "/config.json").modelType()
+    // Messages about what is neither name what an encoder is.
+    guard let type, DecoderConfiguration.architectures.contains(type) else { return try BERTModel(directory: path) }
+    return try DecoderModel(directory: path, parts: parts)
+  }
+
   /// The weights.
   ///
   /// - Throws: `GLTAError.inputOutput` where they are missing, `.unsupported` where they are in another format or in

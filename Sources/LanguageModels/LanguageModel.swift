@@ -24,6 +24,10 @@ public protocol LanguageModel: Sendable {
 
   /// Floats that a pass of `length` tokens keeps under a policy; what trainers plan their memory with.
   func retainedFloats(length: Int, retention: Retention) -> Int
+
+  /// Floating-point operations of a forward pass over `length` tokens: the products of weights and of attention. A
+  /// backward pass to the inputs has as many.
+  func operations(length: Int) -> Double
 }
 
 /// What a forward pass keeps for the backward pass.

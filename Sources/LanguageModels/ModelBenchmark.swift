@@ -8,7 +8,7 @@ public struct ModelBenchmark: Sendable, Codable {
     public var batch: Int
     /// Tokens of each sequence.
     public var tokens: Int
-    /// 10^9 floating-point operations a second, by the formula of `operations`.
+    /// 10^9 floating-point operations a second, by the formula of `LanguageModel.operations`.
     public var forwardGflops: Double
     /// As `forwardGflops`, for a forward pass and a backward pass to the inputs: twice the operations.
     public var forwardBackwardGflops: Double
@@ -37,36 +37,28 @@ public struct ModelBenchmark: Sendable, Codable {
     case cases
   }
 
-  /// Operations of one forward pass: the products of weights and of attention. A backward pass to the inputs has as many.
-  public static func operations(_ configuration: BERTConfiguration, batch: Int, tokens: Int) -> Double {
-    let (hidden, inner) = (Double(configuration.hiddenSize), Double(configuration.intermediateSize))
-    let length = Double(tokens)
-    let layer = 2 * length * (4 * hidden * hidden + 2 * hidden * inner) + 4 * length * length * hidden
-    return Double(batch * configuration.layerCount) * layer
-  }
-
   /// Measures 1 x 128 and 16 x 128 tokens, the best of several repetitions.
-  public static func run(model: BERTModel, pool: ThreadPool) throws(GLTAError) -> ModelBenchmark {
+  public static func run(model: any LanguageModel, pool: ThreadPool) throws(GLTAError) -> ModelBenchmark {
     var cases: [Case] = []
     let tokens = min(128, model.maximumLength)
     for batch in [1, 16] {
-      let work = operations(model.configuration, batch: batch, tokens: tokens)
+      let work = Double(batch) * model.operations(length: tokens)
       // One sequence has all threads inside its pass; many are shared out.
       let passes = (0..<max(batch, pool.threads)).map { _ in
-        BERTPass(model: model, pool: batch == 1 ? pool : .serial)
+        model.makePass(pool: batch == 1 ? pool : .serial)
       }
-      let input = model.inputEmbeddings((0..<Int32(tokens)).map { $0 % Int32(model.configuration.vocabularySize) })
+      let input = model.inputEmbeddings((0..<Int32(tokens)).map { $0 % Int32(model.vocabularySize) })
       let gradient = Matrix(rows: tokens, columns: model.hiddenSize)
       gradient.fill(0.01)
       let outputs = (0..<batch).map { _ in Matrix(rows: tokens, columns: model.hiddenSize) }
       let failures = FirstFailure()
-      func time(_ retention: BERTPass.Retention) -> Double {
+      func time(_ retention: Retention) -> Double {
         Measurement.best(of: batch == 1 ? 20 : 6) {
           pool.forEach(batch) { index, worker in
             do throws(GLTAError) {
               // A forward pass alone leaves nothing behind: one for each worker serves all its sequences.
               let pass = passes[retention == .nothing ? worker : index]
-              let hidden = try pass.forward(inputEmbeddings: input, retention: retention)
+              let hidden = try pass.forward(inputEmbeddings: input, wanted: nil, retention: retention)
               if retention == .nothing {
                 outputs[index].assign(hidden)
               } else {

@@ -51,7 +51,7 @@ struct ModelCommand: ParsableCommand {
     @OptionGroup var threading: ThreadOptions
 
     func run() throws {
-      let model = try BERTModel(directory: directory)
+      let model = try HuggingFaceDirectory(path: directory).languageModel()
       let report = try ModelBenchmark.run(model: model, pool: threading.makePool())
       if json { return try Terminal.printJSON(report) }
       print(report.text)

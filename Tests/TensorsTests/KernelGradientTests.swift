@@ -62,6 +62,12 @@ struct KernelGradientTests {
     let dx = Matrix(rows: 3, columns: columns)
     RMSNorm.backward(
       rows: 3, columns: columns, dout: dout.base, x: x.base, weight: weight.base, rstd: rstd.base, into: dx.base)
+    let residual = randomMatrix(3, columns, seed: 5)
+    let sum = residual.copy()
+    RMSNorm.backward(
+      rows: 3, columns: columns, dout: dout.base, x: x.base, weight: weight.base, rstd: rstd.base, adding: sum.base,
+      into: sum.base)
+    #expect(sum.elements == zip(residual.elements, dx.elements).map { $0 + $1 })
     let expected = finiteDifferences(of: x) {
       forward()
       return dot(out, dout)
@@ -128,6 +134,69 @@ struct KernelGradientTests {
       return dot(out, dout)
     }
     #expect(absoluteDifference(dx.elements, expected) < 2e-3)
+  }
+
+  @Test(arguments: [1, 3]) func swiGLU(rows: Int) {
+    // Columns that are no multiple of eight, of rows that are wider.
+    let (columns, stride) = (19, 24)
+    let (gate, up) = (randomMatrix(rows, stride), randomMatrix(rows, stride, seed: 2))
+    let out = Matrix(rows: rows, columns: stride)
+    func forward() {
+      SwiGLU.forward(rows: rows, columns: columns, stride: stride, gate: gate.base, up: up.base, into: out.base)
+    }
+    forward()
+    for row in 0..<rows {
+      for column in 0..<stride {
+        let x = Double(gate[row, column])
+        let expected = column < columns ? x / (1 + exp(-x)) * Double(up[row, column]) : 0
+        #expect(abs(Double(out[row, column]) - expected) < 2e-6)
+      }
+    }
+    let dout = randomMatrix(rows, stride, seed: 3)
+    let (dgate, dup) = (dout.copy(), up.copy())
+    SwiGLU.backward(
+      rows: rows, columns: columns, stride: stride, dout: dgate.base, gate: gate.base, up: dup.base, dgate: dgate.base,
+      dup: dup.base)
+    for (x, gradient) in [(gate, dgate), (up, dup)] {
+      let expected = finiteDifferences(of: x) {
+        forward()
+        return dot(out, dout)
+      }
+      for row in 0..<rows {
+        for column in 0..<columns {
+          #expect(abs(gradient[row, column] - expected[row * stride + column]) < 2e-3)
+        }
+      }
+    }
+  }
+
+  @Test(arguments: [4, 20, 64]) func rotaryEmbedding(columns: Int) {
+    let (heads, half) = (3, columns / 2)
+    let x = randomMatrix(1, heads * columns)
+    let angles = Matrix(rows: 1, columns: columns)
+    for pair in 0..<half {
+      // Scaled, as YaRN's are.
+      angles[0, pair] = 1.1 * cosf(Float(pair) + 0.3)
+      angles[0, half + pair] = 1.1 * sinf(Float(pair) + 0.3)
+    }
+    func forward() -> Matrix {
+      let out = x.copy()
+      RotaryEmbedding.forward(heads: heads, headColumns: columns, angles: angles.base, x: out.base)
+      return out
+    }
+    let out = forward()
+    for head in 0..<heads {
+      for pair in 0..<half {
+        let (first, second) = (head * columns + pair, head * columns + half + pair)
+        let (cosine, sine) = (angles[0, pair], angles[0, half + pair])
+        #expect(abs(out[0, first] - (x[0, first] * cosine - x[0, second] * sine)) < 1e-5)
+        #expect(abs(out[0, second] - (x[0, second] * cosine + x[0, first] * sine)) < 1e-5)
+      }
+    }
+    let dout = randomMatrix(1, heads * columns, seed: 2)
+    let dx = dout.copy()
+    RotaryEmbedding.backward(heads: heads, headColumns: columns, angles: angles.base, dx: dx.base)
+    #expect(absoluteDifference(dx.elements, finiteDifferences(of: x) { dot(forward(), dout) }) < 3e-3)
   }
 
   @Test func silu() {

@@ -128,6 +128,16 @@ public struct DecoderModel: LanguageModel {
   public func retainedFloats(length: Int, retention: Retention) -> Int {
     DecoderMemory.retainedFloats(configuration, length: length, retention: retention)
   }
+
+  /// Operations of a forward pass over `length` tokens, of attention those that the causal mask leaves.
+  public func operations(length: Int) -> Double {
+    let (hidden, inner) = (Double(hiddenSize), Double(configuration.intermediateSize))
+    let (queries, keys) = (Double(configuration.queryColumns), Double(configuration.keyColumns))
+    let length = Double(length)
+    let weights = 2 * hidden * (queries + keys) + 3 * hidden * inner
+    let layer = 2 * length * weights + 2 * length * (length + 1) * queries
+    return Double(configuration.layerCount) * layer
+  }
 }
 
 /// One transformer block.

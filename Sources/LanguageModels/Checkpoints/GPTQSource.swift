@@ -55,8 +55,7 @@ package struct GPTQSource: WeightSource {
           codes: codes, scales: try scales(name), zeros: try zeros(name, out: out), groups: try groups(name, inputs),
           inputs: inputs, outputs: out), pool: pool)
       codes.releasePages()
-      guard precision != .stored else { return QuantizedWeight(panels) }
-      return try WeightForm.make(BlockMatrix(panels.floats().tensor), precision: precision, pool: pool)
+      return try WeightForm.make(panels, precision: precision, pool: pool)
     } catch { throw error.at("\(path): \(name)") }
   }
 

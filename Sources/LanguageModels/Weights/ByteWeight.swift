@@ -1,10 +1,11 @@
 package import Tensors
 
-/// A weight of signed bytes, multiplied as bytes: x is rounded, too. The gradient is that of the weight, in f32.
+/// A weight of bytes, or of four bits a number, multiplied as bytes: x is rounded, too. The gradient is that of the weight,
+/// in f32.
 package struct ByteWeight: FrozenWeight {
   private let panels: QuantizedPanels
 
-  /// - Parameter panels: B = Wᵀ in bytes.
+  /// - Parameter panels: B = Wᵀ, of which `ByteProduct.takes` is true.
   package init(_ panels: QuantizedPanels) { self.panels = panels }
 
   package var inputs: Int { panels.depth }

@@ -13,7 +13,25 @@ package enum WeightForm {
     case .stored where matrix.format != .f32: return QuantizedWeight(try QuantizedPanels(matrix, pool: pool))
     case .stored, .f32: return PackedWeight(matrix.floats(pool: pool))
     case .bf16: return QuantizedWeight(QuantizedPanels(roundingToBF16: matrix, pool: pool))
-    case .int8: return ByteWeight(try QuantizedPanels(roundingToBytes: matrix, pool: pool))
+    case .int8:
+      // Codes of four bits are multiplied as they are: nothing more is lost, and they stay small.
+      if [.q4_0, .q4_1, .q4_K].contains(matrix.format) {
+        return ByteWeight(try QuantizedPanels(matrix, pool: pool))
+      }
+      return ByteWeight(try QuantizedPanels(roundingToBytes: matrix, pool: pool))
+    }
+  }
+
+  /// A weight of panels that keep the checkpoint's bits.
+  ///
+  /// - Throws: as above.
+  package static func make(
+    _ panels: QuantizedPanels, precision: Precision, pool: ThreadPool = .serial
+  ) throws(GLTAError) -> any FrozenWeight {
+    switch precision {
+    case .stored: return QuantizedWeight(panels)
+    case .int8 where ByteProduct.takes(panels): return ByteWeight(panels)
+    case .f32, .bf16, .int8: return try make(BlockMatrix(panels.floats().tensor), precision: precision, pool: pool)
     }
   }
 }

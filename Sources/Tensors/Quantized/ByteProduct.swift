@@ -1,8 +1,8 @@
 import CProcessor
 
-/// The product of rows that are rounded to bytes on the way with panels of bytes.
+/// The product of rows that are rounded to bytes on the way with panels of codes of eight bits or of four.
 ///
-/// Both have a scale for each 32 terms, B's rounded to f16. Sums of 32 products are whole numbers, so that every element
+/// Rows have a scale for each 32 terms, and B's codes stay as they are: four bits cost no more memory here. Sums of 32 products are whole numbers, so that every element
 /// of C has the same bits whatever the rows, the panels and the threads, and on processors without such instructions.
 package enum ByteProduct {
   private static let vnni = glta_cpu_has_vnni()
@@ -13,11 +13,14 @@ package enum ByteProduct {
   /// Units of the sums that are added in one go: a part of a panel has 16 KiB then.
   private static let blockUnits = 32
 
+  /// Whether products are made with panels of such a form: a unit of 32 terms must have one scale.
+  package static func takes(_ panels: QuantizedPanels) -> Bool { glta_form_is_bytes(panels.layout.form) != 0 }
+
   /// Computes some panels of C = start + round(A) · B.
   ///
   /// - Parameters:
   ///   - a: A[i, k] = a[i * rowStride + k], `rows` x `b.depth`.
-  ///   - b: panels of bytes.
+  ///   - b: panels of which `takes` is true.
   ///   - panels: of `b.panelCount`; the first of their columns becomes the first of `c` and of `start`.
   ///   - c: C[i, j] = c[i * stride + j].
   ///   - finish: called for each part of C once its sums are complete; columns count from the first of `c`.
@@ -26,10 +29,13 @@ package enum ByteProduct {
     into c: UnsafeMutablePointer<Float>, stride: Int, from start: Product.Start = .zero,
     finish: ((_ rows: Range<Int>, _ columns: Range<Int>) -> Void)? = nil
   ) {
-    precondition(b.layout.form == GLTA_8, "products of bytes are made with bytes")
+    precondition(takes(b), "products of bytes are made with codes of eight bits or of four")
     precondition(panels.lowerBound >= 0 && panels.upperBound <= b.panelCount)
     for block in Blocks(count: rows, size: blockRows) {
-      RoundedRows.with(rows: block.count, of: a + block.lowerBound * rowStride, rowStride: rowStride, depth: b.depth) {
+      RoundedRows.with(
+        rows: block.count, of: a + block.lowerBound * rowStride, rowStride: rowStride, depth: b.depth,
+        nibbles: b.layout.form != GLTA_8
+      ) {
         for units in Blocks(count: $0.units, size: blockUnits) {
           let isLast = units.upperBound == $0.units
           for panel in panels {
@@ -52,16 +58,17 @@ package enum ByteProduct {
     _ a: RoundedRows, _ b: QuantizedPanels, panel: Int, units: Range<Int>, columns: Int,
     into c: UnsafeMutablePointer<Float>, stride: Int, from start: Product.Start
   ) {
-    let base = UnsafePointer(b.panel(panel).assumingMemoryBound(to: UInt8.self))
+    let view = b.kernelView
+    let base = view.first + panel * view.stride
     let tiles = (a.rows + tileRows - 1) / tileRows
     for tile in 0..<tiles {
       let rows = a.rows * tile / tiles..<a.rows * (tile + 1) / tiles
+      let at = rows.lowerBound * a.units + units.lowerBound
       let product = glta_byte_product(
-        units: units.count, scales: base + 32 * units.lowerBound,
-        codes: base + b.layout.scaleBytes + 512 * units.lowerBound,
-        a: a.codes + (rows.lowerBound * a.units + units.lowerBound) * PanelLayout.unit,
-        row_stride: a.units * PanelLayout.unit, a_scales: a.scales + rows.lowerBound * a.units + units.lowerBound,
-        a_offsets: a.offsets + rows.lowerBound * a.units + units.lowerBound, unit_stride: a.units,
+        form: view.form, first_unit: units.lowerBound, units: units.count, panel: base,
+        codes: base + view.codes + units.lowerBound * glta_unit_bytes(Int32(view.form.rawValue)), groups: view.groups,
+        a: a.codes + at * PanelLayout.unit, row_stride: a.units * PanelLayout.unit, a_scales: a.scales + at,
+        a_offsets: a.offsets + at, a_sums: a.sums + at, unit_stride: a.units,
         start: start.base.map { $0 + rows.lowerBound * start.stride }, start_stride: start.stride,
         c: c + rows.lowerBound * stride, stride: stride)
       if columns == PackedMatrix.panelColumns {
@@ -94,24 +101,27 @@ private struct RoundedRows {
   let units: Int
   let codes: UnsafeMutablePointer<Int8>
   let scales: UnsafeMutablePointer<Float>
-  /// -128 times the sum of each unit's codes: B's are stored 128 too high.
+  /// -128 times the sum of each unit's codes: bytes of B are stored 128 too high.
   let offsets: UnsafeMutablePointer<Int32>
+  /// The sum of each unit's codes times their scale: what B's shifts are multiplied with.
+  let sums: UnsafeMutablePointer<Float>
 
   static func with(
-    rows: Int, of a: UnsafePointer<Float>, rowStride: Int, depth: Int, _ body: (RoundedRows) -> Void
+    rows: Int, of a: UnsafePointer<Float>, rowStride: Int, depth: Int, nibbles: Bool, _ body: (RoundedRows) -> Void
   ) {
     let units = (depth + PanelLayout.unit - 1) / PanelLayout.unit
-    let codeBytes = rows * units * PanelLayout.unit
-    withUnsafeTemporaryAllocation(byteCount: codeBytes + 8 * rows * units, alignment: Storage.alignment) { memory in
+    let (blocks, codeBytes) = (rows * units, rows * units * PanelLayout.unit)
+    withUnsafeTemporaryAllocation(byteCount: codeBytes + 12 * blocks, alignment: Storage.alignment) { memory in
       guard let base = memory.baseAddress else { return }
       let rounded = RoundedRows(
         rows: rows, units: units, codes: base.assumingMemoryBound(to: Int8.self),
         scales: (base + codeBytes).assumingMemoryBound(to: Float.self),
-        offsets: (base + codeBytes + 4 * rows * units).assumingMemoryBound(to: Int32.self))
+        offsets: (base + codeBytes + 4 * blocks).assumingMemoryBound(to: Int32.self),
+        sums: (base + codeBytes + 8 * blocks).assumingMemoryBound(to: Float.self))
       for row in 0..<rows {
         glta_round_to_bytes(
-          a + row * rowStride, depth, rounded.codes + row * units * PanelLayout.unit, rounded.scales + row * units,
-          rounded.offsets + row * units)
+          a + row * rowStride, depth, nibbles ? 1 : 0, rounded.codes + row * units * PanelLayout.unit,
+          rounded.scales + row * units, rounded.offsets + row * units, rounded.sums + row * units)
       }
       body(rounded)
     }

@@ -10,29 +10,40 @@ struct ByteProductTests {
     let (units, weights) = ((b.depth + 31) / 32, b.floats())
     var result: [Float] = []
     for row in 0..<a.rows {
-      var (codes, scales) = ([Int](repeating: 0, count: units * 32), [Float](repeating: 0, count: units))
-      for unit in 0..<units {
-        let run = 32 * unit..<min(b.depth, 32 * unit + 32)
-        let largest = run.map { abs(a[row, $0]) }.max() ?? 0
-        scales[unit] = largest / 127
-        for k in run where largest > 0 {
-          codes[k] = Int((12_582_912 as Float).addingProduct(a[row, k], 127 / largest) - 12_582_912)
-        }
-      }
+      let rounded = Rounded(a, row: row)
       for column in 0..<b.columns {
         var sum = start(row, column)
         for unit in 0..<units {
           let scale = scale(of: b, column: column, unit: unit)
           var whole = 0
           for k in 32 * unit..<min(b.depth, 32 * unit + 32) where scale != 0 {
-            whole += codes[k] * Int((weights[column, k] / scale).rounded())
+            whole += rounded.codes[k] * Int((weights[column, k] / scale).rounded())
           }
-          sum = sum.addingProduct(Float(whole), scale * scales[unit])
+          sum = sum.addingProduct(Float(whole), scale * rounded.scales[unit])
         }
         result.append(sum)
       }
     }
     return result
+  }
+
+  /// A row as bytes with a scale for each 32.
+  private struct Rounded {
+    var codes: [Int]
+    var scales: [Float]
+
+    init(_ a: Matrix, row: Int) {
+      let units = (a.columns + 31) / 32
+      (codes, scales) = ([Int](repeating: 0, count: units * 32), [Float](repeating: 0, count: units))
+      for unit in 0..<units {
+        let run = 32 * unit..<min(a.columns, 32 * unit + 32)
+        let largest = run.map { abs(a[row, $0]) }.max() ?? 0
+        scales[unit] = largest / 127
+        for k in run where largest > 0 {
+          codes[k] = Int((12_582_912 as Float).addingProduct(a[row, k], 127 / largest) - 12_582_912)
+        }
+      }
+    }
   }
 
   /// Scales of bytes stand first in a panel: sixteen f16 a unit.
@@ -91,12 +102,13 @@ struct ByteProductTests {
   }
 
   /// The path without VNNI, on any processor.
-  @Test(arguments: 1...12) func portableTilesGiveTheSameBits(rows: Int) throws {
-    let b = try QuantizedPanels(roundingToBytes: BlockMatrix(randomMatrix(16, 96, seed: 2).tensor))
+  @Test(arguments: 1...12, [BlockFormat.q8_0, .q4_0, .q4_1, .q4_K])
+  func portableTilesGiveTheSameBits(rows: Int, format: BlockFormat) throws {
+    let b = try QuantizedPanels(QuantizedPanelTests.blocks(format, rows: 16, columns: 256))
     var random = Philox(seed: 9, purpose: "codes").sequence()
-    let codes = (0..<rows * 96).map { _ in Int8(random.index(below: 255) - 127) }
-    let scales = (0..<rows * 3).map { _ in random.normal() }
-    let offsets = (0..<rows * 3).map { block in -128 * codes[32 * block..<32 * block + 32].reduce(0) { $0 + Int32($1) }
+    let codes = (0..<rows * 256).map { _ in Int8(random.index(below: 255) - 127) }
+    let scales = (0..<rows * 8).map { _ in random.normal() }
+    let offsets = (0..<rows * 8).map { block in -128 * codes[32 * block..<32 * block + 32].reduce(0) { $0 + Int32($1) }
     }
     let view = b.kernelView
     let results = [Int32(0), glta_cpu_has_vnni()].map { vnni in
@@ -107,8 +119,9 @@ struct ByteProductTests {
             guard let codes = codes.baseAddress, let scales = scales.baseAddress, let offsets = offsets.baseAddress
             else { return }
             var product = glta_byte_product(
-              units: 3, scales: view.first, codes: view.first + view.codes, a: codes, row_stride: 96,
-              a_scales: scales, a_offsets: offsets, unit_stride: 3, start: nil, start_stride: 0, c: c.base, stride: 16)
+              form: view.form, first_unit: 0, units: 8, panel: view.first, codes: view.first + view.codes, groups: nil,
+              a: codes, row_stride: 256, a_scales: scales, a_offsets: offsets, a_sums: scales, unit_stride: 8,
+              start: nil, start_stride: 0, c: c.base, stride: 16)
             glta_multiply_bytes(vnni, Int32(rows), &product)
           }
         }
@@ -117,5 +130,41 @@ struct ByteProductTests {
     }
     #expect(results[0] == results[1])
     withExtendedLifetime(b) {}
+  }
+
+  /// Codes of four bits stay exact: what differs from the product of floats is the rounding of the rows alone.
+  @Test(arguments: [BlockFormat.q4_0, .q4_1, .q4_K], [1, 7, 150])
+  func multipliesCodesOfFourBits(format: BlockFormat, rows: Int) throws {
+    let b = try QuantizedPanels(QuantizedPanelTests.blocks(format, rows: 37, columns: 1536))
+    try expectProductOfRoundedRows(b, rows: rows)
+  }
+
+  @Test(arguments: [1, 5]) func multipliesGroupsOfFourBits(rows: Int) throws {
+    var random = Philox(seed: 4, purpose: "groups").sequence()
+    let codes = (0..<11 * 40).map { _ in
+      Int32(truncatingIfNeeded: random.index(below: 1 << 16) << 16 | random.index(below: 1 << 16))
+    }
+    let weight = try GroupedCodes(
+      codes: Tensor(codes, shape: [11, 40]), scales: (0..<120).map { _ in Float16(random.normal()).bitPattern },
+      zeros: (0..<120).map { _ in UInt8(random.index(below: 17)) }, groups: (0..<88).map { Int32($0 / 32) },
+      inputs: 88, outputs: 40)
+    try expectProductOfRoundedRows(QuantizedPanels(weight), rows: rows)
+    let scattered = try GroupedCodes(
+      codes: weight.codes, scales: weight.scales, zeros: weight.zeros, groups: weight.groups.reversed(), inputs: 88,
+      outputs: 40)
+    #expect(!ByteProduct.takes(QuantizedPanels(scattered)))
+  }
+
+  private func expectProductOfRoundedRows(_ b: QuantizedPanels, rows: Int) throws {
+    let (a, rounded) = (randomMatrix(rows, b.depth), Matrix(rows: rows, columns: b.depth))
+    for row in 0..<rows {
+      let bytes = Rounded(a, row: row)
+      for k in 0..<b.depth { rounded[row, k] = Float(bytes.codes[k]) * bytes.scales[k / 32] }
+    }
+    let (c, exact) = (Matrix(rows: rows, columns: b.columns), Matrix(rows: rows, columns: b.columns))
+    ByteProduct.multiply(
+      rows: rows, a: a.base, rowStride: b.depth, b: b, panels: 0..<b.panelCount, into: c.base, stride: b.columns)
+    Product.multiply(rounded, PackedMatrix(transposing: b.floats()), into: exact, pool: .serial)
+    #expect(relativeDifference(c.elements, exact.elements) < 2e-5)
   }
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes a random checkpoint of Llama-2-7B's shape in GPTQ's four bits (about 3.9 GB), with a tokenizer that was made up.
+"""Writes a random checkpoint of Llama-2-7B's shape in GPTQ's four bits (about 3.9 GB), with a made-up tokenizer.
 
     python3 Tests/Peers/make_gptq_llama.py FOLDER [--layers 32] [--act-order]
 
-For measurements of memory and time: the numbers are random, their sizes are those of a real model, so that hidden states
-stay finite. The folder has what a directory of Hugging Face has: config.json, two .safetensors with their index, and a
+For measurements of memory and time: the numbers are random, their sizes are those of a real model, so that hidden
+states stay finite. The folder has what a directory of Hugging Face has: config.json, two .safetensors with their index, and a
 tokenizer.json of 32,000 pieces. Needs `pip install numpy`.
 """
 
@@ -21,9 +21,9 @@ CODES = {"I32": np.int32, "F16": np.float16}
 def layer_tensors(index):
     """Names, types and shapes of a layer's tensors."""
     for name, outputs, inputs in [
-        ("self_attn.q_proj", HIDDEN, HIDDEN), ("self_attn.k_proj", HIDDEN, HIDDEN), ("self_attn.v_proj", HIDDEN, HIDDEN),
-        ("self_attn.o_proj", HIDDEN, HIDDEN), ("mlp.gate_proj", INNER, HIDDEN), ("mlp.up_proj", INNER, HIDDEN),
-        ("mlp.down_proj", HIDDEN, INNER),
+        ("self_attn.q_proj", HIDDEN, HIDDEN), ("self_attn.k_proj", HIDDEN, HIDDEN),
+        ("self_attn.v_proj", HIDDEN, HIDDEN), ("self_attn.o_proj", HIDDEN, HIDDEN),
+        ("mlp.gate_proj", INNER, HIDDEN), ("mlp.up_proj", INNER, HIDDEN), ("mlp.down_proj", HIDDEN, INNER),
     ]:
         prefix = f"model.layers.{index}.{name}."
         yield prefix + "qweight", "I32", (inputs // 8, outputs)

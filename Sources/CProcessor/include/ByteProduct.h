@@ -1,8 +1,8 @@
 // Products of bytes: up to twelve rows of signed bytes against a panel of codes of eight bits or of four, a scale for
 // each 32 terms of both.
 //
-// The sum of 32 products of bytes is a whole number, exact in every way of computing it; scales come after it, in order of
-// the units. So neither rows, threads nor processors change a bit. C for the reasons of ByteTile.h.
+// The sum of 32 products of bytes is a whole number, exact in every way of computing it; scales come after it, in order
+// of the units. So neither rows, threads nor processors change a bit. C for the reasons of ByteTile.h.
 #ifndef GLTA_BYTE_PRODUCT_H
 #define GLTA_BYTE_PRODUCT_H
 
@@ -25,8 +25,8 @@ struct glta_byte_product {
   /// Codes of A, rows `row_stride` bytes apart; for four bits in the order of GLTA_NIBBLE_ORDER.
   const signed char *a;
   long row_stride;
-  /// For each row and unit of A the scale, -128 times the sum of the codes, and the sum times the scale; rows `unit_stride`
-  /// apart.
+  /// For each row and unit of A the scale, -128 times the sum of the codes, and the sum times the scale; rows are
+  /// `unit_stride` apart.
   const float *a_scales;
   const int *a_offsets;
   const float *a_sums;
@@ -38,7 +38,7 @@ struct glta_byte_product {
   long stride;
 };
 
-/// Eight codes of four bits in a word: the lower halves of its bytes are those of even terms, the upper ones of odd terms.
+/// Eight codes of four bits in a word: the lower halves of its bytes are those of even terms, the upper ones of odd.
 #define GLTA_NIBBLE_ORDER 0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15
 
 /// Adds the products of a unit to whole[rows].
@@ -66,7 +66,8 @@ struct glta_byte_product {
     const float *_Nullable const start = p->start; \
     const unsigned char *codes = p->codes; \
     const signed char *_Nonnull a[4]; \
-    _Pragma("clang loop unroll(full)") for (int group = 0; group < 4; group++) a[group] = p->a + 3 * group * row_stride; \
+    _Pragma("clang loop unroll(full)") for (int group = 0; group < 4; group++) \
+        a[group] = p->a + 3 * group * row_stride; \
     const float *a_scales = p->a_scales, *a_sums = p->a_sums; \
     const int *a_offsets = p->a_offsets; \
     glta_row sums[rows]; \
@@ -147,8 +148,8 @@ static inline void glta_multiply_bytes(int vnni, int rows, const struct glta_byt
   GLTA_BYTE_PRODUCT_CASES(glta_nibble_product)
 }
 
-/// Rounds a row to signed bytes, a scale for each unit: row[k] is about codes[k] * scales[k / 32]. Codes fill their last
-/// unit with zeros; with `nibbles` they stand in the order of GLTA_NIBBLE_ORDER.
+/// Rounds a row to signed bytes, a scale for each unit: row[k] is about codes[k] * scales[k / 32]. Codes fill their
+/// last unit with zeros; with `nibbles` they stand in the order of GLTA_NIBBLE_ORDER.
 static inline void glta_round_to_bytes(
     const float *row, long count, int nibbles, signed char *codes, float *scales, int *offsets, float *sums) {
   // 1.5 * 2^23 leaves no bits for fractions: a float is rounded to even by adding it, and ends in the whole number.
@@ -161,13 +162,13 @@ static inline void glta_round_to_bytes(
       unit = tail;
     }
     const glta_row first = *(const glta_row *)unit, second = *(const glta_row *)(unit + 16);
-    const glta_row size = __builtin_elementwise_max(__builtin_elementwise_abs(first), __builtin_elementwise_abs(second));
-    const float largest = __builtin_reduce_max(size);
+    const float largest = __builtin_reduce_max(
+        __builtin_elementwise_max(__builtin_elementwise_abs(first), __builtin_elementwise_abs(second)));
     const float inverse = largest > 0 ? 127 / largest : 0;
     glta_integers low = (glta_integers)__builtin_elementwise_fma(first, (glta_row)inverse, magic);
     glta_integers high = (glta_integers)__builtin_elementwise_fma(second, (glta_row)inverse, magic);
     // Each carries the bits of the magic number; what is left is the sum of the codes.
-    const int sum = __builtin_reduce_add(low - (glta_integers)magic) + __builtin_reduce_add(high - (glta_integers)magic);
+    const int sum = __builtin_reduce_add((low - (glta_integers)magic) + (high - (glta_integers)magic));
     if (nibbles) {
       low = __builtin_shufflevector(low, low, GLTA_NIBBLE_ORDER);
       high = __builtin_shufflevector(high, high, GLTA_NIBBLE_ORDER);

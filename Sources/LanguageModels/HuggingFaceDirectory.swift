@@ -82,5 +82,6 @@ public struct HuggingFaceDirectory: Sendable {
       + "AutoModel.from_pretrained(directory).save_pretrained(new_directory\(options))"
   }
 
-  private func has(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path + "/" + name) }
+  /// Whether there is a file of that name.
+  func has(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path + "/" + name) }
 }

@@ -22,6 +22,8 @@ public final class Storage: @unchecked Sendable {
   /// The bytes that may be used from `base` on; zero for an empty file.
   public let byteCount: Int
   private let release: @Sendable (UnsafeMutableRawPointer, Int) -> Void
+  /// Whether the bytes are a file's, which can be read again.
+  private let isMapping: Bool
 
   /// `byteCount` zeroed bytes.
   public convenience init(byteCount: Int) {
@@ -38,11 +40,12 @@ public final class Storage: @unchecked Sendable {
   }
 
   private init(
-    base: UnsafeMutableRawPointer, byteCount: Int,
+    base: UnsafeMutableRawPointer, byteCount: Int, isMapping: Bool = false,
     release: @escaping @Sendable (UnsafeMutableRawPointer, Int) -> Void
   ) {
     self.base = base
     self.byteCount = byteCount
+    self.isMapping = isMapping
     self.release = release
   }
 
@@ -63,7 +66,17 @@ public final class Storage: @unchecked Sendable {
     guard let base = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
       throw systemError("map", path)
     }
-    return Storage(base: base, byteCount: byteCount) { munmap($0, $1) }
+    return Storage(base: base, byteCount: byteCount, isMapping: true) { munmap($0, $1) }
+  }
+
+  /// Lets go of the memory of some bytes of a mapped file: whoever reads them again waits for the file. Does nothing to
+  /// other storage, and nothing to pages that other bytes share.
+  package func releasePages(_ range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let (first, end) = ((range.lowerBound + page - 1) / page * page, range.upperBound / page * page)
+    guard isMapping, first < end else { return }
+    madvise(base + first, end - first, MADV_DONTNEED)
   }
 
   deinit { release(base, byteCount) }

@@ -48,6 +48,9 @@ public struct Tensor: Sendable {
     UnsafeRawBufferPointer(start: storage.base + byteOffset, count: byteCount)
   }
 
+  /// Lets go of the pages of a mapped file that hold the tensor: they are read again when they are wanted.
+  package func releasePages() { storage.releasePages(byteOffset..<byteOffset + byteCount) }
+
   /// The same elements in another shape of the same count.
   public func reshaped(_ shape: [Int]) -> Tensor {
     precondition(shape.reduce(1, *) == count, "\(self.shape) does not reshape to \(shape)")

@@ -3,9 +3,11 @@
 #define GLTA_CPROCESSOR_H
 
 #include "AdamStep.h"
+#include "ByteProduct.h"
 #include "ByteTile.h"
 #include "LayerRows.h"
 #include "MicroTile.h"
+#include "QuantizedPanel.h"
 #include "RowGather.h"
 #include "RowGroups.h"
 #include "Selection.h"

@@ -7,13 +7,22 @@ package struct SafetensorsSource: WeightSource {
   private let files: [SafetensorsFile]
   /// The file of each tensor.
   private let places: [String: Int]
+  private let precision: Precision
+  private let pool: ThreadPool
 
   /// Opens the files of a directory and checks them against their index.
   ///
+  /// - Parameters:
+  ///   - precision: what linear layers are kept in.
+  ///   - pool: makes them.
   /// - Throws: `GLTAError.inputOutput` where weights are missing, `.unsupported` where they are in another format,
   ///   `.invalidFile` where a file or the index is damaged or the two do not agree.
-  package init(directory: HuggingFaceDirectory) throws(GLTAError) {
+  package init(
+    directory: HuggingFaceDirectory, precision: Precision = .f32, pool: ThreadPool = .serial
+  ) throws(GLTAError) {
     path = directory.path
+    self.precision = precision
+    self.pool = pool
     guard directory.hasShardedWeights else {
       let file = try directory.openWeights()
       files = [file]
@@ -48,6 +57,18 @@ package struct SafetensorsSource: WeightSource {
 
   package func matrix(_ name: String, rows: Int, columns: Int) throws(GLTAError) -> Matrix {
     try file(of: name).matrix(name, rows: rows, columns: columns)
+  }
+
+  package func linear(_ name: String, out: Int, in inputs: Int, hasBias: Bool) throws(GLTAError) -> FrozenLinear {
+    let name = (weight: name + ".weight", bias: name + ".bias")
+    let bias = hasBias ? try vector(name.bias, count: out) : nil
+    let tensor = try file(of: name.weight).tensor(name.weight)
+    guard tensor.shape == [out, inputs], precision != .f32 else {
+      return FrozenLinear(weight: try matrix(name.weight, rows: out, columns: inputs), bias: bias)
+    }
+    do throws(GLTAError) {
+      return FrozenLinear(try WeightForm.make(BlockMatrix(tensor), precision: precision, pool: pool), bias: bias)
+    } catch { throw error.at("\(path): \(name.weight)") }
   }
 
   package func table(_ name: String, rows: Int, columns: Int) throws(GLTAError) -> any EmbeddingTable {

@@ -80,7 +80,7 @@ public struct DecoderConfiguration: Sendable, Equatable {
   /// The longest sequence, in tokens: what the model was made for, or what its angles are stretched to.
   public var maximumLength: Int {
     switch rotaryScaling {
-    case .none, .linear, .llama3: maximumPositions
+    case .none, .linear, .llama3, .divisors: maximumPositions
     case .dynamic(let factor): max(maximumPositions, Int(factor * Double(maximumPositions)))
     case .yarn(let yarn): max(maximumPositions, Int(yarn.factor * Double(yarn.originalPositions)))
     }
@@ -125,6 +125,9 @@ public struct DecoderConfiguration: Sendable, Equatable {
       throw broken("the base of rotary positions is \(rotaryBase), expected a number above 1")
     }
     try rotaryScaling.validate(path: path)
+    if case .divisors(let divisors) = rotaryScaling, divisors.count != headColumns / 2 {
+      throw broken("\(divisors.count) divisors of angles for heads of \(headColumns) columns")
+    }
   }
 }
 
@@ -147,6 +150,9 @@ extension RotaryScaling {
         "low_freq_factor \(low) and high_freq_factor \(high) are not two ascending positive numbers")
       try require(
         (1...1 << 24).contains(original), "original_max_position_embeddings is \(original), expected 1 to \(1 << 24)")
+    case .divisors(let divisors):
+      try require(
+        divisors.allSatisfy { $0 >= 1e-3 && $0 <= 65_536 }, "a divisor is not a positive number up to 65536")
     case .yarn(let yarn):
       try requireFactor(yarn.factor)
       try require(

@@ -34,19 +34,38 @@ public struct DecoderModel: LanguageModel {
   /// Whether logits can be computed: whether the head was read.
   public var hasHead: Bool { head != nil }
 
-  /// Reads `config.json` and `model.safetensors`, or the files of its index, of a Hugging Face directory.
+  /// Reads a GGUF file, or the `config.json` and the weights of a Hugging Face directory: `model.safetensors`, or the files
+  /// of its index, in floats or quantised by GPTQ.
   ///
+  /// - Parameters:
+  ///   - precision: what the layers' weights are kept and multiplied in. `.stored` has the numbers of the checkpoint.
+  ///   - pool: makes the weights ready.
   /// - Throws: `GLTAError.unsupported` for another class of model or another format of weights, `.invalidFile` where
   ///   tensors are missing, have other shapes than the configuration says, or break the rules of the format.
-  public init(directory: String, parts: Parts = .all) throws(GLTAError) {
-    let folder = try HuggingFaceDirectory(path: directory)
-    let configuration = try folder.decoderConfiguration()
-    if let method = try folder.quantization() {
-      throw GLTAError(
-        .unsupported, "\(directory): the weights are quantised (\(method)), supported are floats",
-        hint: "take the checkpoint that was not quantised")
+  public init(
+    path: String, precision: Precision = .stored, parts: Parts = .all, pool: ThreadPool = .serial
+  ) throws(GLTAError) {
+    if GGUFFile.isGGUF(path: path) {
+      let file = try GGUFFile(path: path)
+      let configuration = try DecoderConfiguration(gguf: file)
+      let source = GGUFSource(file: file, configuration: configuration, precision: precision, pool: pool)
+      try self.init(configuration, source: source, parts: parts)
+    } else {
+      let folder = try HuggingFaceDirectory(path: path)
+      let configuration = try folder.decoderConfiguration()
+      let floats = try SafetensorsSource(directory: folder, precision: precision, pool: pool)
+      if let settings = try GPTQSettings(directory: folder) {
+        let source = GPTQSource(floats: floats, settings: settings, precision: precision, pool: pool)
+        try self.init(configuration, source: source, parts: parts)
+      } else {
+        try self.init(configuration, source: floats, parts: parts)
+      }
     }
-    try self.init(configuration, source: SafetensorsSource(directory: folder), parts: parts)
+  }
+
+  /// Reads a Hugging Face directory as `init(path:)` does.
+  public init(directory: String, parts: Parts = .all) throws(GLTAError) {
+    try self.init(path: directory, parts: parts)
   }
 
   /// Reads weights from any source.

@@ -15,6 +15,8 @@ public enum RotaryScaling: Sendable, Equatable {
   case llama3(factor: Double, lowFrequency: Double, highFrequency: Double, originalPositions: Int)
   /// The same by another ramp, and a factor on sines and cosines (Peng et al., *YaRN*, 2023).
   case yarn(YaRN)
+  /// The angle of each pair is divided by a number of its own: how GGUF files write Llama 3.1's ramp.
+  case divisors([Float])
 
   /// The settings of YaRN.
   public struct YaRN: Sendable, Equatable {
@@ -72,6 +74,7 @@ public enum RotaryScaling: Sendable, Equatable {
     switch self {
     case .none, .dynamic: return plain.map(Float.init)
     case .linear(let factor): return plain.map { Float($0 / factor) }
+    case .divisors(let divisors): return zip(plain, divisors).map { Float($0) / $1 }
     case .llama3(let factor, let low, let high, let original):
       return plain.map { Float(RotaryScaling.llama3($0, factor, low: low, high: high, Double(original))) }
     case .yarn(let yarn): return yarn.frequencies(plain, base: base, headColumns: headColumns).map(Float.init)

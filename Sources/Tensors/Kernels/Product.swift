@@ -25,6 +25,11 @@ public enum Product {
     public static func bias(_ row: UnsafePointer<Float>) -> Start { Start(base: row, stride: 0) }
     /// C = D + A · B, rows of D `stride` floats apart; D may be C itself.
     public static func rows(_ base: UnsafePointer<Float>, stride: Int) -> Start { Start(base: base, stride: stride) }
+
+    /// What the sums of a part of C start from: the part whose first element is C[rows, columns].
+    func moved(rows: Int, columns: Int) -> Start {
+      Start(base: base.map { $0 + rows * stride + columns }, stride: stride)
+    }
   }
 
   /// Computes C = start + A · B.

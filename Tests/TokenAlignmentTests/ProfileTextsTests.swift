@@ -18,10 +18,9 @@ struct ProfileTextsTests {
     let result = Matrix(rows: texts.count, columns: 3)
     for (row, text) in texts.enumerated() {
       for (column, word) in words.enumerated() where text.lowercased().contains(word) { result[row, column] = 1 }
-      // The tag that is named first counts most.
-      if let first = text.split(separator: ",").first, let index = words.firstIndex(of: String(first)) {
-        result[row, index] += 2
-      }
+      // What is named first counts most.
+      let named = text.lowercased().split { !$0.isLetter }.compactMap { words.firstIndex(of: String($0)) }
+      if let first = named.first { result[row, first] += 2 }
     }
     return result
   }

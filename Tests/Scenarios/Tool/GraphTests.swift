@@ -28,6 +28,38 @@ struct GraphTests {
     #expect(!FileManager.default.fileExists(atPath: folder.path + "/vectors.run"))
   }
 
+  @Test func coldItemsAreRankedByTextAndBesideChance() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    let output = try Tool.succeed(
+      arguments(
+        world, folder.path + "/vectors",
+        ["--language-model", SmallWorld.model, "--text-nodes", "--split", "cold-items", "--withhold-items", "0.2"]))
+    let cold = try #require(output.json["cold"] as? [[String: Any]])
+    #expect(cold.compactMap { $0["ranking"] as? String } == ["lightgcn", "text-knn", "chance"])
+    for ranking in cold {
+      let report = try #require(ranking["report"] as? [String: Any])
+      let among = try #require(report["amongWithheld"] as? [String: Any])
+      #expect((report["items"] as? Int) == 8)
+      // Eight candidates: twenty ranks hold them all.
+      #expect((among["recall@20"] as? NSNumber)?.doubleValue == 1)
+      #expect(((among["ndcg@10"] as? NSNumber)?.doubleValue ?? 0) > 0)
+    }
+    try Tool.refuse(
+      arguments(world, folder.path + "/none", ["--split", "cold-items", "--withhold-items", "0"]),
+      saying: ["withhold", "--withhold-items 0.1"])
+  }
+
+  @Test func closedFormsAreRefittedForTheTest() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    let output = try Tool.succeed(arguments(world, folder.path + "/ease", ["--method", "ease", "--refit"]))
+    let (fitted, refitted) = (output.json["metrics"] as? [String: Double], output.json["refitted"] as? [String: Double])
+    #expect(try #require(refitted)["ndcg@20"] ?? 0 > 0 && fitted != refitted)
+    try Tool.refuse(
+      arguments(world, folder.path + "/lightgcn", ["--refit"]), saying: ["lightgcn stops early", "refit popularity"])
+  }
+
   @Test(arguments: ["bpr", "sampled-softmax", "softmax"], ["f32", "bf16"])
   func aKilledTrainingResumesToTheSameBytes(loss: String, precision: String) throws {
     let world = try SmallWorld.get()

@@ -22,8 +22,9 @@ public struct BPETokenizer: TextTokenizer {
   public let startToken: Int32?
   /// The token that ends a text or a turn of a chat: where generation stops.
   public let endToken: Int32?
-  /// `startToken` and `endToken` as texts; empty where there are none.
+  /// `startToken` as a text; empty where there is none.
   public let startText: String
+  /// `endToken` as a text; empty where there is none.
   public let endText: String
   /// How messages become a prompt, in Jinja, as the model's makers wrote it; nil where there is none. See `ChatTemplate`.
   public let chatTemplate: String?

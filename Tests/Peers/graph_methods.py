@@ -10,8 +10,8 @@ settings of the data set named in SETS, and large batches. A seed draws the spli
 build on LightGCN start from the settings found for it and search their own. Then cold items: a tenth of the items withheld,
 ranked by LightGCN with nodes from text, by text-kNN and by chance.
 
-Everything that ends is kept in --out, each search trial too: after any stop the same command goes on with the rest. The
-tables are written again after each cell, with the settings and every figure beside them as JSON.
+Everything that ends is kept in --out, each search trial too: after any stop the same command goes on with the rest, on another
+machine with what --results holds. The tables are written again after each cell, with the settings and every figure beside them as JSON.
 """
 
 import argparse
@@ -77,6 +77,18 @@ class Table:
     def __init__(self, options):
         self.options = options
         self.out = options.out
+
+    def take_up(self):
+        """Cells that are in the results and not in `out`, which another machine may have."""
+        file = self.options.results / "graph_methods.json"
+        for key, cell in (json.loads(file.read_text()) if file.exists() else {}).items():
+            name, _, method = key.partition(" ")
+            method = "cold" if method == "cold items" else method
+            for seed, run in zip(self.seeds(name), cell["runs"]):
+                kept(self.out / name / f"{method}-{seed}.json", lambda: {**run, "epochSeconds": [None] * run["epochs"]})
+            if cell.get("search"):
+                found = {"best": {"settings": cell["settings"]}, "trials": cell["search"]}
+                kept(self.out / name / f"{method}-search.json", lambda: found)
 
     def call(self, command, name, method, config, *flags):
         """One call of the tool on a data set with a configuration."""
@@ -148,6 +160,7 @@ class Table:
 
     def run(self):
         """The cheap cells first, so that a stop leaves the most."""
+        self.take_up()
         tuned, others = [[name for name in self.options.sets if ("settings" in SETS[name]) == borrows] for borrows in [False, True]]
         cheap, texts, hypergraphs = ["popularity", "ease", *ENCODERS[:2], "cold"], ["text-knn", *ENCODERS[2:5]], ENCODERS[5:]
         for names, methods in [(tuned, cheap), (tuned, texts), (others, cheap), (tuned, hypergraphs), (others, texts + hypergraphs)]:

@@ -28,6 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # What training to the end takes, by data set and loss.
 SETTINGS = {
+    ("gowalla", "softmax"): {
+        "loss": "softmax", "cosine": False, "temperature": 1, "dimensions": 192, "layers": 3, "learningRate": 0.02,
+        "l2": 0.08, "batchSize": 16384, "sampling": "wholeUsers", "averaging": 0.9, "epochs": 40, "precision": "bf16"},
     ("ml-1m-lcfn", "softmax"): {
         "loss": "softmax", "cosine": True, "temperature": 0.12, "dimensions": 256, "layers": 2, "learningRate": 0.01,
         "l2": 0.001, "batchSize": 32768, "sampling": "wholeUsers", "averaging": 0.97, "epochs": 40},

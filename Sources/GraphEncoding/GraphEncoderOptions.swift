@@ -31,6 +31,9 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var evaluateEvery = 5
   /// Looks without a better figure before training stops.
   public var patience = 5
+  /// What an epoch leaves of a moving average of the parameters, which is then what is looked at and ranked with; 0 = the
+  /// parameters of the last epoch as they are.
+  public var averaging: Float = 0
   /// The validation metric, as `MetricReport` names it.
   public var metric = "ndcg@10"
   /// How the positives of an epoch are drawn.
@@ -78,6 +81,7 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
     try Setting.require("graph.batchSize", batchSize, in: 0...(1 << 24))
     try Setting.require("graph.epochs", epochs, in: 1...1_000_000)
     try Setting.require("graph.evaluateEvery", evaluateEvery, in: 1...1_000_000)
+    try Setting.require("graph.averaging", averaging, in: 0...0.9999)
     try Setting.require("graph.patience", patience, in: 1...1_000_000)
     try Setting.require("graph.temperature", temperature, in: 1e-3...1e3)
     try Setting.require("graph.negatives", negatives, in: 0...(1 << 24))

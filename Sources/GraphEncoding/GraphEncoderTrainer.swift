@@ -40,6 +40,7 @@ public struct GraphEncoderTrainer {
     var parts = [
       ("graph", 2 * edges * 4 + nodes * 12), ("embeddings and Adam's moments", 3 * nodes * columns * 4),
       ("best embeddings", nodes * columns * 4),
+      ("average embeddings", options.averaging > 0 ? nodes * columns * 4 : 0),
       ("triples of an epoch", edges * MemoryLayout<Triple>.stride), ("a batch", 2 * batch * columns * 4),
     ]
     if options.method.isHypergraph {
@@ -65,16 +66,19 @@ public struct GraphEncoderTrainer {
     try options.validate()
     let model = try makeModel()
     let best = model.parameters.values.map { $0.copy() }
+    let average = options.averaging > 0 ? ParameterAverage(of: model.parameters, decay: options.averaging) : nil
     var progress = GraphEncoderState.Progress()
     if let state {
       progress = state.progress
-      try restore(state, model, best)
+      try restore(state, model, best, average)
     }
     let sampler = TripleSampler(
       train: split.train, order: options.sampling, seed: seed, drawsNegatives: options.loss == .bpr)
     while progress.epoch < options.epochs && !progress.isFinished {
       let goesOn = try trainEpoch(&progress, sampler, model, report)
+      average?.update(model.parameters, epoch: progress.epoch - 1)
       if progress.epoch % options.evaluateEvery == 0 || progress.epoch == options.epochs {
+        exchange(average, with: model)
         let metric = validationMetric(model)
         if metric.map({ $0 > progress.bestMetric ?? -.infinity }) ?? true {
           (progress.bestMetric, progress.looksSinceBest) = (metric, 0)
@@ -82,6 +86,7 @@ public struct GraphEncoderTrainer {
         } else {
           progress.looksSinceBest += 1
         }
+        exchange(average, with: model)
         progress.isFinished = progress.looksSinceBest >= options.patience || progress.epoch == options.epochs
       } else if goesOn {
         continue
@@ -90,12 +95,18 @@ public struct GraphEncoderTrainer {
         GraphEncoderState(
           progress: progress,
           matrices: model.parameters.state.matrices
-            + zip(model.parameters.names, best).map { (name: "best." + $0, value: $1) }))
+            + zip(model.parameters.names, best).map { (name: "best." + $0, value: $1) } + (average?.state ?? [])))
       if !goesOn { throw .stopped(Self.stage, after: "epoch \(progress.epoch)") }
     }
     for (value, copy) in zip(model.parameters.values, best) { value.assign(copy) }
     model.parametersDidChange()
     return model.embeddings()
+  }
+
+  private func exchange(_ average: ParameterAverage?, with model: any GraphModel) {
+    guard let average else { return }
+    average.exchange(with: model.parameters)
+    model.parametersDidChange()
   }
 
   /// Ranks by any method: those without vectors have nothing to train step by step.
@@ -142,7 +153,7 @@ public struct GraphEncoderTrainer {
   }
 
   private func restore(
-    _ state: GraphEncoderState, _ model: any GraphModel, _ best: [Matrix]
+    _ state: GraphEncoderState, _ model: any GraphModel, _ best: [Matrix], _ average: ParameterAverage?
   ) throws(GLTAError) {
     func find(_ name: String, _ rows: Int, _ columns: Int) throws(GLTAError) -> Matrix {
       guard let matrix = state.matrices.first(where: { $0.name == name })?.value, matrix.rows == rows,
@@ -158,6 +169,7 @@ public struct GraphEncoderTrainer {
     for (name, copy) in zip(model.parameters.names, best) {
       copy.assign(try find("best." + name, copy.rows, copy.columns))
     }
+    try average?.restore(from: find)
     model.parametersDidChange()
   }
 

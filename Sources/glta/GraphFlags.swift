@@ -19,6 +19,8 @@ struct GraphFlags: ParsableArguments {
   var batchSize: Int?
   @Option(help: ArgumentHelp("Adam's step size.", valueName: "x"))
   var learningRate: Float?
+  @Option(help: ArgumentHelp("Share of the epochs before that stays in a moving average.", valueName: "x"))
+  var averaging: Float?
   @Option(help: ArgumentHelp("Weight of the L2 term.", valueName: "x"))
   var l2: Float?
   @Option(help: "bpr, sampled-softmax or softmax (the whole catalogue).")
@@ -43,6 +45,7 @@ struct GraphFlags: ParsableArguments {
     set(\.epochs, epochs)
     set(\.batchSize, batchSize)
     set(\.learningRate, learningRate)
+    set(\.averaging, averaging)
     set(\.l2, l2)
     set(\.loss, loss)
     set(\.temperature, temperature)

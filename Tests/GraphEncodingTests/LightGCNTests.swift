@@ -66,7 +66,7 @@ struct LightGCNTests {
   }
 
   private func trainSynthetic(
-    threads: Int, epochs: Int = 12, loss: GraphLoss = .bpr, precision: LayerPrecision = .f32,
+    threads: Int, epochs: Int = 12, loss: GraphLoss = .bpr, precision: LayerPrecision = .f32, averaging: Float = 0,
     resuming state: GraphEncoderState? = nil,
     checkpoint: (GraphEncoderState) -> Void = { _ in }
   ) throws -> (embeddings: GraphEmbeddings, split: InteractionSplit) {
@@ -75,6 +75,7 @@ struct LightGCNTests {
     var options = GraphEncoderOptions()
     (options.dimensions, options.epochs, options.evaluateEvery, options.batchSize) = (16, epochs, 2, 512)
     (options.loss, options.precision, options.negatives) = (loss, precision, 20)
+    options.averaging = averaging
     let trainer = GraphEncoderTrainer(options: options, split: split, seed: 1, pool: ThreadPool(threads: threads))
     let embeddings = try trainer.train(
       resuming: state, checkpoint: { (state) throws(GLTAError) in checkpoint(state) }, progress: { _ in true })
@@ -99,15 +100,33 @@ struct LightGCNTests {
     #expect(graph["ndcg@10"] > 1.3 * popularity["ndcg@10"])
   }
 
-  @Test(arguments: GraphLoss.allCases) func resumesToTheSameBits(loss: GraphLoss) throws {
+  @Test(arguments: GraphLoss.allCases, [0, 0.8]) func resumesToTheSameBits(loss: GraphLoss, averaging: Float) throws {
     var states: [GraphEncoderState] = []
-    let (whole, _) = try trainSynthetic(threads: 2, loss: loss) { state in
+    let (whole, _) = try trainSynthetic(threads: 2, loss: loss, averaging: averaging) { state in
       states.append(
         GraphEncoderState(progress: state.progress, matrices: state.matrices.map { ($0.name, $0.value.copy()) }))
     }
     let middle = try #require(states.first { $0.progress.epoch == 6 })
-    let (resumed, _) = try trainSynthetic(threads: 2, loss: loss, resuming: middle)
+    let (resumed, _) = try trainSynthetic(threads: 2, loss: loss, averaging: averaging, resuming: middle)
     #expect(resumed.items.elements == whole.items.elements)
+  }
+
+  /// The mean of three epochs without a decay to forget by, against the parameters of those epochs themselves.
+  @Test func averagesEpochs() throws {
+    var layers: [Matrix] = []
+    var last: GraphEncoderState?
+    _ = try trainSynthetic(threads: 1, epochs: 4, averaging: 0.99) { state in
+      last = GraphEncoderState(progress: state.progress, matrices: state.matrices.map { ($0.name, $0.value.copy()) })
+    }
+    for epochs in 1...4 {
+      _ = try trainSynthetic(threads: 1, epochs: epochs) { state in
+        guard state.progress.epoch == epochs else { return }
+        layers += state.matrices.filter { $0.name == "layer0" }.map { $0.value.copy() }
+      }
+    }
+    let average = try #require(last?.matrices.first { $0.name == "average.layer0" }?.value)
+    let mean = average.elements.indices.map { index in layers.reduce(0) { $0 + $1.elements[index] } / 4 }
+    #expect(layers.count == 4 && absoluteDifference(average.elements, mean) < 1e-6)
   }
 
   @Test func stopsWhenTheLossIsNotANumber() throws {

@@ -21,7 +21,7 @@ public struct TokenAlignerService: StageHandler {
   ///   - tokenizer: that of the language model which the bundle was trained with.
   ///   - maximumLength: the model's longest sequence, in tokens.
   /// - Throws: `GLTAError.invalidArgument` where the bundle's template is not one.
-  public init(_ served: ServedBundle, tokenizer: WordPieceTokenizer, maximumLength: Int) throws(GLTAError) {
+  public init(_ served: ServedBundle, tokenizer: any TextTokenizer, maximumLength: Int) throws(GLTAError) {
     self.served = served
     aligner = try TokenAlignerStage(bundle: served.bundle, tokenizer: tokenizer, maximumLength: maximumLength)
   }

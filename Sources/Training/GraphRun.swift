@@ -63,7 +63,7 @@ public struct GraphRun {
     folder = try RunFolder(
       forBundle: out,
       fingerprint: RunFingerprint(
-        configuration: configuration, dataHash: DataHash.of(dataset), languageModelHash: languageModel?.hash ?? "none"),
+        configuration: configuration, dataHash: DataHash.of(dataset), languageModelHash: languageModel?.identity ?? "none"),
       resume: resume)
   }
 
@@ -131,7 +131,7 @@ public struct GraphRun {
     let texts = ItemText.texts(of: dataset.catalogue, words: TrainingRun.wordsPerEmbedding)
     let embedder = TextEmbedder(model: languageModel.model, tokenizer: languageModel.tokenizer)
     return TagExtractor.centered(
-      try TextCache.embeddings(of: texts, languageModelHash: languageModel.hash) { () throws(GLTAError) in
+      try TextCache.embeddings(of: texts, languageModelHash: languageModel.identity) { () throws(GLTAError) in
         reporter.say("reading the texts of \(texts.count) items")
         return try embedder.embed(texts, pool: pool) { done in
           reporter.progress(

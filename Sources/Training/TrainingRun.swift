@@ -72,7 +72,7 @@ public struct TrainingRun {
     folder = try RunFolder(
       forBundle: out,
       fingerprint: RunFingerprint(
-        configuration: configuration, dataHash: dataHash, languageModelHash: languageModel.hash),
+        configuration: configuration, dataHash: dataHash, languageModelHash: languageModel.identity),
       resume: resume)
     if folder.setAside {
       reporter.say("checkpoints of an earlier run went to \(folder.path).old; --resume would have taken them up")
@@ -153,7 +153,7 @@ public struct TrainingRun {
       return try folder.load(name, as: [String: Int].self).matrices.first?.value ?? Matrix(rows: 0, columns: 0)
     }
     let texts = ItemText.texts(of: dataset.catalogue, words: TrainingRun.wordsPerEmbedding)
-    let embeddings = try TextCache.embeddings(of: texts, languageModelHash: languageModel.hash) {
+    let embeddings = try TextCache.embeddings(of: texts, languageModelHash: languageModel.identity) {
       () throws(GLTAError) in
       reporter.say("reading the texts of \(texts.count) items")
       return try embedder.embed(texts, pool: pool) { done in
@@ -183,16 +183,15 @@ public struct TrainingRun {
     split: InteractionSplit, graph: GraphEmbeddings, text: Matrix, tags: TagTable
   ) throws(GLTAError) -> RecommenderBundle {
     let alignment = AlignmentModel(
-      graph: graph, tokens: languageModel.model.wordEmbeddings, options: configuration.alignment,
-      seed: configuration.seed)
+      graph: graph, model: languageModel.model, tokenizer: languageModel.tokenizer,
+      options: configuration.alignment, seed: configuration.seed)
     let manifest = BundleManifest(
       recipe: configuration.recipe.rawValue, without: configuration.without.map(\.rawValue),
       seed: configuration.seed, configurationHash: try configuration.hash(),
       data: BundleManifest.Data(
         hash: dataHash, users: dataset.userIDs.count, items: dataset.catalogue.count,
         interactions: dataset.interactions.count, split: configuration.splitMethod.description),
-      languageModel: BundleManifest.LanguageModel(
-        architecture: "bert", hiddenSize: languageModel.model.hiddenSize, hash: languageModel.hash),
+      languageModel: languageModel.record,
       alignment: configuration.alignment, itemTemplate: configuration.itemTemplate,
       userTemplate: configuration.userTemplate, weights: .logitsOnly, validation: [:])
     var bundle = RecommenderBundle(
@@ -228,7 +227,8 @@ public struct TrainingRun {
       "stage 3, \(UserAlignmentTrainer.stage): \(users) users, \(parts.target.count) interactions to predict")
     let writer = UserInstructionWriter(
       template: try InstructionTemplate(configuration.userTemplate), tokenizer: languageModel.tokenizer,
-      maximumLength: languageModel.model.maximumLength, tags: bundle.tags, options: configuration.alignment)
+      maximumLength: languageModel.model.maximumLength, hasSlotToken: bundle.alignment.slotToken != nil,
+      tags: bundle.tags, options: configuration.alignment)
     let stopping = Array(halves.stopping.prefix(configuration.validationUsers))
     let trainer = UserAlignmentTrainer(
       context: context(.userAlignment), model: languageModel.model, graph: bundle.graph, writer: writer,

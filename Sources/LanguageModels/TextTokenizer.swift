@@ -14,6 +14,15 @@ public protocol TextTokenizer: Sendable {
   /// The ids of a text with nothing around it. Takes time linear in the text, or nearly so, and never fails.
   func encode(_ text: String) -> [Int32]
 
-  /// The text of ids, as people read it.
+  /// The text of ids, as people read it: special tokens and ids that are none are left out.
   func decode(_ ids: [Int32]) -> String
+
+  /// Appends what a token adds to a text, in UTF-8 that may end within a character. See `StreamDecoder`.
+  ///
+  /// - Parameter isFirst: whether no token that people read stood before it.
+  /// - Returns: whether people read the token; false for special tokens, which add nothing.
+  func appendText(of id: Int32, isFirst: Bool, to text: inout [UInt8]) -> Bool
+
+  /// The class of the tokenizer in a few words, for reports.
+  var summary: String { get }
 }

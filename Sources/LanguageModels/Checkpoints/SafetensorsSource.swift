@@ -4,7 +4,8 @@ package import Tensors
 /// f16 and bf16 become f32.
 package struct SafetensorsSource: WeightSource {
   package let path: String
-  private let files: [SafetensorsFile]
+  /// The files, opened.
+  let files: [SafetensorsFile]
   /// The file of each tensor.
   private let places: [String: Int]
   private let precision: Precision

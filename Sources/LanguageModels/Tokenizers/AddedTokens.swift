@@ -9,6 +9,8 @@ struct AddedToken: Sendable {
   var stripsRight = false
   /// Looked for in normalised text, itself normalised; otherwise in raw text.
   var isNormalized = false
+  /// Says something about the text rather than stand for some of it: left out where text is read.
+  var isSpecial = false
 }
 
 /// Finds added tokens in a text: leftmost first, the longest of those that start at one place.

@@ -47,11 +47,9 @@ enum CanonicalDecomposition {
 
   /// Sorts every run of scalars with a combining class by that class; those of one class keep their order.
   static func order(_ scalars: inout [Unicode.Scalar]) {
-    // No scalar below has a combining class.
-    let firstMark: UInt32 = 0x300
     var start = 0
     while start < scalars.count {
-      guard scalars[start].value >= firstMark, combiningClass(scalars[start]) != 0 else {
+      guard combiningClass(scalars[start]) != 0 else {
         start += 1
         continue
       }
@@ -62,8 +60,22 @@ enum CanonicalDecomposition {
     }
   }
 
-  private static func combiningClass(_ scalar: Unicode.Scalar) -> UInt8 {
-    scalar.properties.canonicalCombiningClass.rawValue
+  /// Zero for starters, and for marks that came after Unicode 9: the reference does not know them.
+  static func combiningClass(_ scalar: Unicode.Scalar) -> UInt8 {
+    guard scalar.value >= firstMark else { return 0 }
+    let properties = scalar.properties
+    let combiningClass = properties.canonicalCombiningClass.rawValue
+    guard combiningClass != 0, let age = properties.age, age <= newestMarks else { return 0 }
+    return combiningClass
+  }
+
+  private static let newestMarks: Unicode.Version = (major: 9, minor: 0)
+  /// No scalar below has a combining class.
+  private static let firstMark: UInt32 = 0x300
+
+  /// The scalars that decompose, Hangul aside, and what into.
+  static var composites: [(scalar: Unicode.Scalar, parts: [Unicode.Scalar])] {
+    table.map { ($0.key, $0.value) }
   }
 
   private static func orderRun(_ scalars: inout [Unicode.Scalar], _ run: Range<Int>) {

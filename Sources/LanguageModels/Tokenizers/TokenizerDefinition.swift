@@ -13,6 +13,7 @@ struct TokenizerDefinition {
   var separatorToken = "[SEP]"
   var maskToken = "[MASK]"
   var padToken = "[PAD]"
+  var decoder = WordPieceDecoder()
 
   /// The largest id that is accepted: no real vocabulary comes near.
   static let maximumID = 1 << 24
@@ -48,7 +49,7 @@ struct TokenizerDefinition {
         hint: "save the tokenizer again from transformers: AutoTokenizer.from_pretrained(dir).save_pretrained(dir)")
     }
     let special = Set([padToken, unknownToken, classToken, separatorToken, maskToken])
-    addedTokens = vocabulary.filter { special.contains($0.token) }.map { AddedToken(content: $0.token, id: $0.id) }
+    addedTokens = vocabulary.filter { special.contains($0.token) }.map { AddedToken(content: $0.token, id: $0.id, isSpecial: true) }
   }
 }
 

@@ -5,8 +5,8 @@ import Tensors
 ///
 /// Truncation and padding are not read: they belong to one use of a model, not to the model.
 struct TokenizerJSON {
-  private let path: String
-  private let document: StrictJSON
+  let path: String
+  let document: StrictJSON
 
   init(path: String) throws(GLTAError) {
     self.path = path
@@ -21,12 +21,13 @@ struct TokenizerJSON {
     try require("pre_tokenizer", "BertPreTokenizer")
     definition.addedTokens = try readAddedTokens()
     try fillPostProcessor(&definition)
+    definition.decoder = readDecoder()
   }
 
-  private func invalid(_ what: String) -> GLTAError { GLTAError(.invalidFile, "\(path): \(what)") }
+  func invalid(_ what: String) -> GLTAError { GLTAError(.invalidFile, "\(path): \(what)") }
 
   /// The type of a step; of a sequence, the types of its parts.
-  private func type(of step: StrictJSON?) -> String {
+  func type(of step: StrictJSON?) -> String {
     guard let step, let type = step["type"]?.text else { return "none" }
     let parts = (step["normalizers"] ?? step["pretokenizers"] ?? step["processors"])?.elements ?? []
     return parts.isEmpty ? type : "\(type) of \(parts.map { self.type(of: $0) }.joined(separator: ", "))"
@@ -67,7 +68,7 @@ struct TokenizerJSON {
     normalizer.lowercases = settings?["lowercase"]?.boolean ?? true
   }
 
-  private func readAddedTokens() throws(GLTAError) -> [AddedToken] {
+  func readAddedTokens() throws(GLTAError) -> [AddedToken] {
     var tokens: [AddedToken] = []
     for entry in document["added_tokens"]?.elements ?? [] {
       guard let content = entry["content"]?.text else { throw invalid("an added token has no content") }
@@ -76,9 +77,18 @@ struct TokenizerJSON {
         AddedToken(
           content: content, id: id, isSingleWord: entry["single_word"]?.boolean ?? false,
           stripsLeft: entry["lstrip"]?.boolean ?? false, stripsRight: entry["rstrip"]?.boolean ?? false,
-          isNormalized: entry["normalized"]?.boolean ?? !(entry["special"]?.boolean ?? false)))
+          isNormalized: entry["normalized"]?.boolean ?? !(entry["special"]?.boolean ?? false),
+          isSpecial: entry["special"]?.boolean ?? false))
     }
     return tokens
+  }
+
+  /// Only matters where text is read, so what is not known is taken for the reference's default.
+  private func readDecoder() -> WordPieceDecoder {
+    let decoder = document["decoder"]
+    let isPlain = decoder?.isNull ?? true
+    return WordPieceDecoder(
+      joinsPieces: !isPlain, prefix: decoder?["prefix"]?.text ?? "##", cleans: decoder?["cleanup"]?.boolean ?? true)
   }
 
   /// Takes the tokens around a text from the post-processor, where there is one.
@@ -106,7 +116,7 @@ struct TokenizerJSON {
     }
   }
 
-  private func id(_ value: StrictJSON, of token: String) throws(GLTAError) -> Int32 {
+  func id(_ value: StrictJSON, of token: String) throws(GLTAError) -> Int32 {
     guard let id = value.unsigned, id <= TokenizerDefinition.maximumID else {
       throw invalid("the token \(token.debugDescription) has no id from 0 to \(TokenizerDefinition.maximumID)")
     }

@@ -7,13 +7,13 @@ public import Tensors
 /// into pieces (`WordPieceModel`). Truncation and padding settings of the file are ignored on purpose: they belong to
 /// one use of a model (MiniLM's file pads everything to 128), not to the model. Whoever builds a prompt knows its own
 /// limit.
-public struct WordPieceTokenizer: Sendable {
+public struct WordPieceTokenizer: TextTokenizer {
   /// The token before a text, [CLS].
   public let classToken: Int32
   /// The token after a text, [SEP].
   public let separatorToken: Int32
-  /// The token of a place to fill in, [MASK].
-  public let maskToken: Int32
+  /// The token of a place to fill in, [MASK]; never nil.
+  public let maskToken: Int32?
   /// The token that fills up a batch, [PAD].
   public let padToken: Int32
   /// The token of words that the vocabulary cannot spell, [UNK].
@@ -28,6 +28,17 @@ public struct WordPieceTokenizer: Sendable {
   private let normalizedTokens: AddedTokens?
   private let addedIDs: [String: Int32]
   private let texts: [Int32: String]
+  private let decoder: WordPieceDecoder
+  private let specialIDs: Set<Int32>
+
+  /// [CLS].
+  public var sequenceStart: [Int32] { [classToken] }
+  /// [SEP].
+  public var sequenceEnd: [Int32] { [separatorToken] }
+  /// [PAD].
+  public var placeholderToken: Int32 { padToken }
+  /// The class of the tokenizer.
+  public var summary: String { "WordPiece" }
 
   /// Reads a directory.
   ///
@@ -64,6 +75,8 @@ public struct WordPieceTokenizer: Sendable {
       added.map { ($0.id, $0.content) } + definition.vocabulary.map { ($0.id, $0.token) },
       uniquingKeysWith: { first, _ in first })
     vocabularyCount = Int(texts.keys.max() ?? -1) + 1
+    decoder = definition.decoder
+    specialIDs = Set(added.filter(\.isSpecial).map(\.id))
   }
 
   /// The ids of a text, without [CLS] and [SEP] around it. Takes time linear in the text.
@@ -82,6 +95,21 @@ public struct WordPieceTokenizer: Sendable {
   /// The ids of a text, with [CLS] before and [SEP] after it where wanted.
   public func encode(_ text: String, addingSpecialTokens: Bool) -> [Int32] {
     addingSpecialTokens ? [classToken] + encode(text) + [separatorToken] : encode(text)
+  }
+
+  /// The text of ids, special tokens left out: lower case and without accents, where the model reads it so.
+  public func decode(_ ids: [Int32]) -> String {
+    var text: [UInt8] = []
+    var isFirst = true
+    for id in ids where appendText(of: id, isFirst: isFirst, to: &text) { isFirst = false }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// Appends what a token adds to a text: a space before words, none before pieces inside a word.
+  public func appendText(of id: Int32, isFirst: Bool, to text: inout [UInt8]) -> Bool {
+    guard let token = texts[id], !specialIDs.contains(id) else { return false }
+    decoder.append(token, isFirst: isFirst, to: &text)
+    return true
   }
 
   /// The text of a token, `##` included; nil for an id that the vocabulary does not have.

@@ -39,10 +39,12 @@ public enum WorkerService {
 
     // Loading and warming up compute for seconds: off the cooperative pool.
     let override = settings.text("language-model", options.languageModel)
+    let precision = try precision(settings.text("precision", options.precision))
     let made = try await OffPool.run { () throws(GLTAError) in
       let bundle = try ServedBundle(path: path)
       let model = try LoadedLanguageModel(
-        for: bundle.bundle, path: try ServedBundle.languageModelPath(bundle: path, override: override))
+        for: bundle.bundle, path: try ServedBundle.languageModelPath(bundle: path, override: override),
+        precision: precision)
       return try make(StageParts(bundle: bundle, languageModel: model))
     }
     configuration.warmUpTime = made.warmUp
@@ -51,6 +53,16 @@ public enum WorkerService {
     let worker = Worker(handler: made.handler, configuration: configuration, logger: logger)
     try await ServiceRunner.run(
       WorkerLife(worker: worker, drainLimit: drainLimit, logger: logger), logger: logger, drainLimit: drainLimit)
+  }
+}
+
+extension WorkerService {
+  /// - Throws: `GLTAError.invalidArgument` for a word that names no precision.
+  private static func precision(_ name: String?) throws(GLTAError) -> Precision? {
+    guard let name else { return nil }
+    if let precision = Precision(rawValue: name) { return precision }
+    let known = Precision.allCases.map(\.rawValue).joined(separator: ", ")
+    throw GLTAError(.invalidArgument, "the precision is \(name), expected one of \(known)")
   }
 }
 

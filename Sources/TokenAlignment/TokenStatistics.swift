@@ -44,7 +44,7 @@ public struct TokenStatistics: Sendable {
   }
 
   /// The mean token, as long as tokens are: a token like no other and yet one that the model can read.
-  func typicalToken() -> Matrix {
+  package func typicalToken() -> Matrix {
     let token = mean.copy()
     let own = Accumulate.squares(token.count, token.base).squareRoot()
     if own > 0 { Accumulate.scale(token.count, token.base, by: length / own) }

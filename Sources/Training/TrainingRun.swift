@@ -32,6 +32,7 @@ public struct TrainingRun {
   private let dataset: Dataset
   private let dataHash: String
   private let languageModel: LoadedLanguageModel
+  private let tags: TagFile?
   private let pool: ThreadPool
   private let reporter: Reporter
   private let folder: RunFolder
@@ -40,14 +41,15 @@ public struct TrainingRun {
   /// Opens a run.
   ///
   /// - Parameters:
+  ///   - tags: tags that a decoder wrote, whose hash the configuration has; nil = they are extracted.
   ///   - out: the bundle's path; checkpoints go to a folder beside it.
   ///   - resume: whether to take up what an earlier run of the same arguments left.
   /// - Throws: `GLTAError.invalidArgument` for a configuration that cannot work, `.mismatch` for another run's folder,
   ///   `.invalidFile` where its fingerprint cannot be read, `.inputOutput` where something else stands at `out` or
   ///   another process trains there.
   public init(
-    configuration: TrainingConfiguration, dataset: Dataset, languageModel: LoadedLanguageModel, out: String,
-    resume: Bool, pool: ThreadPool, reporter: Reporter
+    configuration: TrainingConfiguration, dataset: Dataset, languageModel: LoadedLanguageModel,
+    tags: TagFile? = nil, out: String, resume: Bool, pool: ThreadPool, reporter: Reporter
   ) throws(GLTAError) {
     try configuration.validate()
     guard configuration.graph.method.givesVectors else {
@@ -64,6 +66,7 @@ public struct TrainingRun {
     self.configuration = configuration
     self.dataset = dataset
     self.languageModel = languageModel
+    self.tags = tags
     self.pool = pool
     self.reporter = reporter
     self.out = out
@@ -173,6 +176,13 @@ public struct TrainingRun {
   ) throws(GLTAError) -> TagTable {
     let options = configuration.alignment
     guard options.profileTags > 0 || options.predictionTags > 0 else { return .empty(items: dataset.catalogue.count) }
+    if let file = self.tags {
+      let (table, items) = try file.table(for: dataset.catalogue, graph: graph, pool: pool)
+      reporter.say(
+        "profile and prediction tokens: \(table.vocabulary.count) tags that a decoder wrote for \(items) of "
+          + "\(dataset.catalogue.count) items")
+      return table
+    }
     let tags = try TagExtractor.extract(
       catalogue: dataset.catalogue, itemEmbeddings: text, graph: graph, embedder: embedder, pool: pool)
     reporter.say("profile and prediction tokens: \(tags.vocabulary.count) tags out of categories and titles")

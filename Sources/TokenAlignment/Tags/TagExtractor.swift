@@ -30,15 +30,20 @@ public enum TagExtractor {
     let tagEmbeddings = try embedder.embed(vocabulary, maximumTokens: 16, pool: pool)
     let tags = ItemMatrix(centered(tagEmbeddings))
     let profile = nearest(tagsPerItem, queries: centered(itemEmbeddings), among: tags, pool: pool)
+    return completing(
+      TagTable(vocabulary: vocabulary, profile: profile, prediction: profile), graph: graph, pool: pool)
+  }
+
+  /// A table whose items' prediction tags are a vote of their neighbours in the graph.
+  static func completing(_ own: TagTable, graph: GraphEmbeddings, pool: ThreadPool) -> TagTable {
     let items = graph.items.copy()
     for row in 0..<items.rows { TextEmbedder.normalize(items.columns, items.row(row)) }
     let around = nearest(neighbours + 1, queries: items, among: ItemMatrix(items), pool: pool)
-    let own = TagTable(vocabulary: vocabulary, profile: profile, prediction: profile)
-    let prediction = (0..<catalogue.count).map { item in
+    let prediction = around.indices.map { item in
       let others = around[item].filter { $0 != Int32(item) }.prefix(neighbours)
       return own.tags(of: others, profileCount: tagsPerItem, predictionCount: 0).profile
     }
-    return TagTable(vocabulary: vocabulary, profile: profile, prediction: prediction)
+    return TagTable(vocabulary: own.vocabulary, profile: own.profile, prediction: prediction)
   }
 
   /// Categories, and title words that are neither rare nor everywhere; the most frequent first.

@@ -45,14 +45,9 @@ public struct LoadedLanguageModel: Sendable {
   public init(
     for bundle: RecommenderBundle, path: String, precision: Precision? = nil, pool: ThreadPool = .serial
   ) throws(GLTAError) {
-    let expected = bundle.manifest.languageModel
-    try self.init(path: path, precision: precision ?? expected.precision ?? .stored, pool: pool)
-    guard hash == expected.hash else {
-      throw GLTAError(
-        .mismatch,
-        "the bundle was made with the language model \(expected.hash.prefix(12)), \(path) is \(hash.prefix(12))",
-        hint: "give the right one with --language-model PATH")
-    }
+    try self.init(
+      path: path, precision: precision ?? bundle.manifest.languageModel.precision ?? .stored, pool: pool)
+    try bundle.requireLanguageModel(hash, at: path)
   }
 
   /// What tells one computation from another: the files, and the precision where it is not that of the files.

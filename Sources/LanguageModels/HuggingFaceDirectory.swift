@@ -41,12 +41,15 @@ public struct HuggingFaceDirectory: Sendable {
   public func languageModel(
     precision: Precision = .stored, parts: DecoderModel.Parts = .states, pool: ThreadPool = .serial
   ) throws(GLTAError) -> any LanguageModel {
-    let type = try ConfigurationDocument(path: path + "/config.json").modelType()
     // Messages about what is neither name what an encoder is.
-    guard let type, DecoderConfiguration.architectures.contains(type) else {
-      return try BERTModel(directory: path, precision: precision, pool: pool)
-    }
+    guard try isDecoder() else { return try BERTModel(directory: path, precision: precision, pool: pool) }
     return try DecoderModel(path: path, precision: precision, parts: parts, pool: pool)
+  }
+
+  /// Whether the configuration is that of a decoder.
+  func isDecoder() throws(GLTAError) -> Bool {
+    let type = try ConfigurationDocument(path: path + "/config.json").modelType()
+    return type.map { DecoderConfiguration.architectures.contains($0) } ?? false
   }
 
   /// The weights.

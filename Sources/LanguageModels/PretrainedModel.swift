@@ -17,6 +17,16 @@ public enum PretrainedModel {
     return try HuggingFaceDirectory(path: path).languageModel(precision: precision, parts: parts, pool: pool)
   }
 
+  /// The longest sequence of a model, in tokens, without reading its weights.
+  ///
+  /// - Throws: as `load`, of configurations.
+  public static func maximumLength(of path: String) throws(GLTAError) -> Int {
+    if isGGUF(path) { return try DecoderConfiguration(gguf: GGUFFile(path: path)).maximumLength }
+    let directory = try HuggingFaceDirectory(path: path)
+    return try directory.isDecoder()
+      ? directory.decoderConfiguration().maximumLength : directory.bertConfiguration().maximumPositions
+  }
+
   /// Whether a path is that of a GGUF file.
   public static func isGGUF(_ path: String) -> Bool { GGUFFile.isGGUF(path: path) }
 }

@@ -39,7 +39,8 @@ public struct TokenAlignerStage: Sendable {
     self.bundle = bundle
     writer = UserInstructionWriter(
       template: try InstructionTemplate(bundle.manifest.userTemplate), tokenizer: tokenizer,
-      maximumLength: maximumLength, hasSlotToken: bundle.alignment.slotToken != nil, tags: bundle.tags, options: bundle.manifest.alignment)
+      maximumLength: maximumLength, hasSlotToken: bundle.alignment.slotToken != nil, tags: bundle.tags,
+      options: bundle.manifest.alignment)
     userWeight = PackedMatrix(transposing: bundle.alignment.userProjector.weight)
     itemTokens = TokenAlignerStage.rounded(bundle.itemTokens)
     slotToken = TokenAlignerStage.rounded(

@@ -69,7 +69,9 @@ private struct RankerRun {
     self.flags = flags
   }
 
-  mutating func take(_ chunk: StreamChunk, _ exchange: some StageExchange, pass: any LanguageModelPass) throws(StageFailure) {
+  mutating func take(_ chunk: StreamChunk, _ exchange: some StageExchange, pass: any LanguageModelPass)
+    throws(StageFailure)
+  {
     switch chunk {
     case .candidates(let chunk):
       total = chunk.total
@@ -108,7 +110,9 @@ private struct RankerRun {
     try exchange.send(.ranking(snapshot), isFinal: false, flags: isProvisional ? .provisional : [])
   }
 
-  mutating func finish(_ exchange: some StageExchange, pass: any LanguageModelPass) throws(StageFailure) -> RankingSnapshot {
+  mutating func finish(_ exchange: some StageExchange, pass: any LanguageModelPass) throws(StageFailure)
+    -> RankingSnapshot
+  {
     if let prompt = heldPrompt.take() { try read(prompt, pass) }
     var stopped: StageFailure?
     let picks: [RankedItem]

@@ -26,6 +26,13 @@ public struct TokenAlignerService: StageHandler {
     aligner = try TokenAlignerStage(bundle: served.bundle, tokenizer: tokenizer, maximumLength: maximumLength)
   }
 
+  /// The same with a language model's tokenizer that is loaded.
+  ///
+  /// - Throws: as above.
+  public init(_ served: ServedBundle, _ text: LoadedTokenizer) throws(GLTAError) {
+    try self.init(served, tokenizer: text.tokenizer, maximumLength: text.maximumLength)
+  }
+
   /// The same with a language model that is loaded.
   ///
   /// - Throws: as above.

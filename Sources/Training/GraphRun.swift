@@ -63,7 +63,8 @@ public struct GraphRun {
     folder = try RunFolder(
       forBundle: out,
       fingerprint: RunFingerprint(
-        configuration: configuration, dataHash: DataHash.of(dataset), languageModelHash: languageModel?.identity ?? "none"),
+        configuration: configuration, dataHash: DataHash.of(dataset),
+        languageModelHash: languageModel?.identity ?? "none"),
       resume: resume)
   }
 

@@ -29,9 +29,9 @@ struct RunFingerprint: Codable, Equatable {
     ])
     let user = RunFingerprint.digest(
       [
-      item, configuration.userTemplate, try RunFingerprint.json(configuration.alignment),
-      "\(configuration.validationUsers)",
-    ] + (configuration.generatedTags.map { [$0] } ?? []))
+        item, configuration.userTemplate, try RunFingerprint.json(configuration.alignment),
+        "\(configuration.validationUsers)",
+      ] + (configuration.generatedTags.map { [$0] } ?? []))
     stages = [
       TrainingStage.graph.rawValue: graph, TrainingStage.text.rawValue: text,
       TrainingStage.itemAlignment.rawValue: item, TrainingStage.userAlignment.rawValue: user,

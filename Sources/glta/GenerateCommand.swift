@@ -49,7 +49,8 @@ extension ModelCommand {
       let length = loaded.model.maximumLength
       guard !ids.isEmpty, ids.count < length else {
         throw GLTAError(
-          .invalidArgument, "the prompt has \(ids.count) tokens; the model reads 1 to \(length - 1) and writes the rest",
+          .invalidArgument,
+          "the prompt has \(ids.count) tokens; the model reads 1 to \(length - 1) and writes the rest",
           hint: "shorten the prompt")
       }
       Interrupt.install()

@@ -51,8 +51,10 @@ struct AlignmentGradientTests {
     let slotToken = model.isCausal ? Self.random(1, columns, "slot") : nil
     let nodes = Self.random(7, 4, "nodes")
     let users = Self.random(2, 4, "users")
-    let itemProjector = NodeProjector(weight: Self.random(columns, 4, "item weight"), bias: Self.random(1, columns, "item bias"))
-    let userProjector = NodeProjector(weight: Self.random(columns, 4, "user weight"), bias: Self.random(1, columns, "user bias"))
+    let itemProjector = NodeProjector(
+      weight: Self.random(columns, 4, "item weight"), bias: Self.random(1, columns, "item bias"))
+    let userProjector = NodeProjector(
+      weight: Self.random(columns, 4, "user weight"), bias: Self.random(1, columns, "user bias"))
     let head = GLLMHead(kind: .free, weight: Self.random(7, columns, "head"), bias: Matrix(rows: 1, columns: 7))
     let writer = InstructionWriter(
       template: try InstructionTemplate("user {user} likes {items} {slots}"), tokenizer: tokenizer, maximumLength: 64,

@@ -47,7 +47,8 @@ public struct TagFile: Sendable {
     for (index, line) in data.prefix(wholeBytes).split(separator: 0x0A).enumerated() {
       do { lines.append(try decoder.decode(Line.self, from: line)) } catch {
         throw GLTAError(
-          .invalidFile, "\(path), line \(index + 1), holds no tags of an item", hint: "`glta tags --out FILE` writes them")
+          .invalidFile, "\(path), line \(index + 1), holds no tags of an item",
+          hint: "`glta tags --out FILE` writes them")
       }
     }
   }

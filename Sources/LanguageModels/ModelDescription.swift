@@ -104,7 +104,9 @@ public struct ModelDescription: Sendable, Codable, Equatable {
     note { (description) throws(GLTAError) in description.fill(try Tokenizers.load(description.path)) }
     if isUsable, parameters ?? 0 <= ModelDescription.mostParametersRead {
       note { (description) throws(GLTAError) in
-        if isEncoder { _ = try BERTModel(directory: description.path) } else {
+        if isEncoder {
+          _ = try BERTModel(directory: description.path)
+        } else {
           _ = try DecoderModel(path: description.path)
         }
       }

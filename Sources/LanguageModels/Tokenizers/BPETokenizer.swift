@@ -61,20 +61,14 @@ public struct BPETokenizer: TextTokenizer {
     prefix = definition.prefix
     splits = definition.splits
     rawTokens = AddedTokens(added.filter { !$0.isNormalized }) { Array($0.unicodeScalars) }
-    normalizedTokens =
-      late.isEmpty
-      ? nil
-      : AddedTokens(late) { content in
-        var scalars = Array(content.unicodeScalars)
-        for step in normalization { step.apply(to: &scalars) }
-        return scalars
-      }
+    normalizedTokens = late.isEmpty ? nil : AddedTokens(late, form: definition.normalized)
     names = TokenNames(definition.vocabulary, added: added)
     model = definition.makeModel()
     texts = definition.makeTexts(count: Int(largest) + 1)
     let sound = (sequenceStart + sequenceEnd + [placeholderToken]).allSatisfy { (0...max(largest, 0)).contains($0) }
     guard sound, largest >= 0 else {
-      throw GLTAError(.invalidFile, "\(definition.path): a special token has an id beyond the vocabulary's \(largest + 1)")
+      throw GLTAError(
+        .invalidFile, "\(definition.path): a special token has an id beyond the vocabulary's \(largest + 1)")
     }
   }
 
@@ -212,10 +206,22 @@ extension BPEDefinition {
     return isByteLevel ? .bytes(ids) : .characters(bytes: ids)
   }
 
+  /// The reference reads a token that is looked for after normalisation as it stands there.
+  private func readText(of token: AddedToken) -> String {
+    guard token.isNormalized else { return token.content }
+    return String(String.UnicodeScalarView(normalized(token.content)))
+  }
+
+  func normalized(_ text: String) -> [Unicode.Scalar] {
+    var scalars = Array(text.unicodeScalars)
+    for step in normalization { step.apply(to: &scalars) }
+    return scalars
+  }
+
   func makeTexts(count: Int) -> TokenTexts {
     var tokens = [String?](repeating: nil, count: count)
     for entry in vocabulary { tokens[Int(entry.id)] = entry.token }
-    for token in addedTokens { tokens[Int(token.id)] = token.content }
+    for token in addedTokens { tokens[Int(token.id)] = readText(of: token) }
     return TokenTexts(
       tokens, joining: joining, hasByteTokens: hasByteTokens, isByteLevel: isByteLevel && joining == .bytes,
       isSpecial: Set(addedTokens.filter(\.isSpecial).map(\.id)))

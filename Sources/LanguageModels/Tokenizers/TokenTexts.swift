@@ -32,7 +32,9 @@ struct TokenTexts: Sendable {
     kinds.reserveCapacity(tokens.count)
     starts.reserveCapacity(tokens.count + 1)
     for (id, token) in tokens.enumerated() {
-      if let token { append(token, isByteLevel, isSpecial.contains(Int32(truncatingIfNeeded: id))) } else {
+      if let token {
+        append(token, isByteLevel, isSpecial.contains(Int32(truncatingIfNeeded: id)))
+      } else {
         kinds.append(.missing)
       }
       starts.append(bytes.count)
@@ -74,7 +76,9 @@ struct TokenTexts: Sendable {
       let spaces = isFirst ? token.prefix(leadingSpaces).prefix { $0 == UInt8(ascii: " ") }.count : 0
       text.append(contentsOf: token.dropFirst(spaces))
     case .metaspace(let dropsFirst):
-      if isFirst && dropsFirst { text.append(contentsOf: token.filter { $0 != UInt8(ascii: " ") }) } else {
+      if isFirst && dropsFirst {
+        text.append(contentsOf: token.filter { $0 != UInt8(ascii: " ") })
+      } else {
         text.append(contentsOf: token)
       }
     case .spaced:
@@ -93,13 +97,9 @@ struct TokenTexts: Sendable {
         index += 1
         continue
       }
-      let start = text.count
       let end = endOfRun(in: ids, from: index)
-      for id in ids[index..<end] {
-        append(id, isFirst: isFirst, to: &text)
-        if isVisible(id) { isFirst = false }
-      }
-      if joining != .bytes, kind(ids[index]) == .byte { repair(&text, from: start) }
+      appendRun(ids[index..<end], isFirst: isFirst, to: &text)
+      isFirst = false
       index = end
     }
     return String(decoding: text, as: UTF8.self)
@@ -113,11 +113,18 @@ struct TokenTexts: Sendable {
     return end
   }
 
-  private func repair(_ text: inout [UInt8], from start: Int) {
-    guard String(validating: text[start...], as: UTF8.self) == nil else { return }
-    let count = text.count - start
+  /// Appends byte tokens that are UTF-8 together, or else U+FFFD for each; or one other token.
+  private func appendRun(_ ids: ArraySlice<Int32>, isFirst: Bool, to text: inout [UInt8]) {
+    let start = text.count
+    var isFirst = isFirst
+    for id in ids where isVisible(id) {
+      append(id, isFirst: isFirst, to: &text)
+      isFirst = false
+    }
+    guard joining != .bytes, ids.first.map(kind) == .byte, String(validating: text[start...], as: UTF8.self) == nil
+    else { return }
     text.removeSubrange(start...)
-    for _ in 0..<count { text.append(contentsOf: "\u{FFFD}".utf8) }
+    for id in ids where isVisible(id) { text.append(utf8: "\u{FFFD}") }
   }
 }
 

@@ -49,7 +49,9 @@ struct TokenizerDefinition {
         hint: "save the tokenizer again from transformers: AutoTokenizer.from_pretrained(dir).save_pretrained(dir)")
     }
     let special = Set([padToken, unknownToken, classToken, separatorToken, maskToken])
-    addedTokens = vocabulary.filter { special.contains($0.token) }.map { AddedToken(content: $0.token, id: $0.id, isSpecial: true) }
+    addedTokens = vocabulary.filter { special.contains($0.token) }.map {
+      AddedToken(content: $0.token, id: $0.id, isSpecial: true)
+    }
   }
 }
 

@@ -59,7 +59,7 @@ public enum WorkerService {
 
     // Loading and warming up compute for seconds: off the cooperative pool.
     let override = settings.text("language-model", options.languageModel)
-    let precision = try precision(settings.text("precision", options.precision))
+    let precision = try WorkerService.precision(named: settings.text("precision", options.precision))
     let made = try await OffPool.run { () throws(GLTAError) in
       let bundle = try ServedBundle(path: path)
       return try make(
@@ -78,7 +78,7 @@ public enum WorkerService {
 
 extension WorkerService {
   /// - Throws: `GLTAError.invalidArgument` for a word that names no precision.
-  private static func precision(_ name: String?) throws(GLTAError) -> Precision? {
+  private static func precision(named name: String?) throws(GLTAError) -> Precision? {
     guard let name else { return nil }
     if let precision = Precision(rawValue: name) { return precision }
     let known = Precision.allCases.map(\.rawValue).joined(separator: ", ")

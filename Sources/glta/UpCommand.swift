@@ -99,9 +99,10 @@ struct UpCommand: AsyncParsableCommand {
         ] + shared)
     }
     let link = (0..<gateways).flatMap { ["--gateway", "tcp://127.0.0.1:\(clientPort($0) + 1)"] }
-    let work =
-      ["--bundle", bundle] + (languageModel.map { ["--language-model", $0] } ?? [])
-      + (precision.precision.map { ["--precision", $0.rawValue] } ?? []) + link + shared
+    var work = ["--bundle", bundle]
+    if let languageModel { work += ["--language-model", languageModel] }
+    if let precision = precision.precision { work += ["--precision", precision.rawValue] }
+    work += link + shared
     for (role, program, count) in [
       ("encoder", "glta-graph-encoder", encoders), ("aligner", "glta-token-aligner", aligners),
       ("ranker", "glta-logits-ranker", rankers),

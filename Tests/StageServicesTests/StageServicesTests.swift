@@ -170,16 +170,17 @@ struct StageServicesTests {
     for world in try World.both() {
       let alignment = world.served.bundle.alignment
       let request = RankRequest(userID: "u3", count: 12)
-      let prompt = try align(try encode(request, world).input, RunRequest(count: 12, mode: .slots), world).aligned
-      let soft = prompt.softPositions.suffix(prompt.slotPositions.count)
+      let prompt = try align(try encode(request, world).input, RunRequest(count: 12, mode: .slots), world)
+      let slots = prompt.slotPositions.array(of: Int32.self)
+      let ids = prompt.tokenIDs.array(of: Int32.self)
       guard let slotToken = alignment.slotToken else {
-        #expect(prompt.slotPositions.allSatisfy { prompt.tokenIDs[Int($0)] == world.model.tokenizer.maskToken })
+        #expect(slots.allSatisfy { ids[Int($0)] == world.model.tokenizer.maskToken })
         continue
       }
       #expect(world.model.model.isCausal)
-      #expect(Array(soft) == prompt.slotPositions)
+      #expect(prompt.softPositions.array(of: Int32.self).suffix(slots.count) == slots[...])
       // Nothing stands behind the last slot: a decoder's slot sees all of the prompt, and no work is for nothing.
-      #expect(Int(prompt.slotPositions.last ?? 0) == prompt.tokenIDs.count - 1)
+      #expect(Int(slots.last ?? 0) == ids.count - 1)
       let start = TokenStatistics(world.model.model).typicalToken()
       #expect(slotToken.elements != start.elements, "it has been trained")
     }

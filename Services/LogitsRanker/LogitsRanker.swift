@@ -28,8 +28,9 @@ struct LogitsRankerCommand: AsyncParsableCommand {
     do {
       try await WorkerService.run(options, role: .ranker) { (parts) throws(GLTAError) in
         let pool = threads == 1 ? ThreadPool.serial : ThreadPool(threads: threads)
-        let ranker = LogitsRankerService(parts.bundle, parts.languageModel, pool: pool)
-        return (ranker, try ranker.warmUp(aligner: TokenAlignerService(parts.bundle, parts.languageModel)))
+        let model = try parts.loadLanguageModel()
+        let ranker = LogitsRankerService(parts.bundle, model, pool: pool)
+        return (ranker, try ranker.warmUp(aligner: TokenAlignerService(parts.bundle, model)))
       }
     } catch { ServiceFailure.exit(with: error) }
   }

@@ -33,9 +33,13 @@ public struct WorkerOptions: ParsableArguments {
   var gateways: [String] = []
   @Option(
     help: ArgumentHelp(
-      "The language model's directory, where it is not the one that training recorded. It must be the same model.",
-      valueName: "dir"))
+      "The language model's directory or file, where it is not the one that training recorded. It must be the same.",
+      valueName: "path"))
   var languageModel: String?
+  @Option(
+    help: ArgumentHelp(
+      "The language model's weights: stored, f32, bf16 or int8. (default: that of training)", valueName: "precision"))
+  var precision: String?
   @Option(help: ArgumentHelp("Runs at once, each on a thread of its own. (default: 1)", valueName: "n"))
   var slots: Int?
   @OptionGroup var service: ServiceOptions

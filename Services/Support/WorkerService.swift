@@ -11,8 +11,28 @@ public import Tensors
 public struct StageParts: Sendable {
   /// The bundle, its content hash checked.
   public let bundle: ServedBundle
+  private let languageModelPath: String
+  private let precision: Precision?
+
+  init(bundle: ServedBundle, languageModelPath: String, precision: Precision?) {
+    self.bundle = bundle
+    self.languageModelPath = languageModelPath
+    self.precision = precision
+  }
+
   /// The language model, its hash checked against the bundle's.
-  public let languageModel: LoadedLanguageModel
+  ///
+  /// - Throws: what `LoadedLanguageModel` throws.
+  public func loadLanguageModel() throws(GLTAError) -> LoadedLanguageModel {
+    try LoadedLanguageModel(for: bundle.bundle, path: languageModelPath, precision: precision)
+  }
+
+  /// Its tokenizer alone: who writes prompts has no use for gigabytes of weights.
+  ///
+  /// - Throws: what `LoadedTokenizer` throws.
+  public func loadTokenizer() throws(GLTAError) -> LoadedTokenizer {
+    try LoadedTokenizer(for: bundle.bundle, path: languageModelPath)
+  }
 }
 
 /// Runs a worker process from its settings to its last run: checks, a warm-up, sessions, drain.
@@ -39,11 +59,13 @@ public enum WorkerService {
 
     // Loading and warming up compute for seconds: off the cooperative pool.
     let override = settings.text("language-model", options.languageModel)
+    let precision = try WorkerService.precision(named: settings.text("precision", options.precision))
     let made = try await OffPool.run { () throws(GLTAError) in
       let bundle = try ServedBundle(path: path)
-      let model = try LoadedLanguageModel(
-        for: bundle.bundle, path: try ServedBundle.languageModelPath(bundle: path, override: override))
-      return try make(StageParts(bundle: bundle, languageModel: model))
+      return try make(
+        StageParts(
+          bundle: bundle, languageModelPath: try ServedBundle.languageModelPath(bundle: path, override: override),
+          precision: precision))
     }
     configuration.warmUpTime = made.warmUp
     logger.info(
@@ -51,6 +73,16 @@ public enum WorkerService {
     let worker = Worker(handler: made.handler, configuration: configuration, logger: logger)
     try await ServiceRunner.run(
       WorkerLife(worker: worker, drainLimit: drainLimit, logger: logger), logger: logger, drainLimit: drainLimit)
+  }
+}
+
+extension WorkerService {
+  /// - Throws: `GLTAError.invalidArgument` for a word that names no precision.
+  private static func precision(named name: String?) throws(GLTAError) -> Precision? {
+    guard let name else { return nil }
+    if let precision = Precision(rawValue: name) { return precision }
+    let known = Precision.allCases.map(\.rawValue).joined(separator: ", ")
+    throw GLTAError(.invalidArgument, "the precision is \(name), expected one of \(known)")
   }
 }
 

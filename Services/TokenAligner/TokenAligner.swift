@@ -21,7 +21,7 @@ struct TokenAlignerCommand: AsyncParsableCommand {
   func run() async throws {
     do {
       try await WorkerService.run(options, role: .aligner) { (parts) throws(GLTAError) in
-        let aligner = try TokenAlignerService(parts.bundle, parts.languageModel)
+        let aligner = try TokenAlignerService(parts.bundle, parts.loadTokenizer())
         return (aligner, try aligner.warmUp())
       }
     } catch { ServiceFailure.exit(with: error) }

@@ -1,3 +1,4 @@
+public import Tensors
 public import TokenAlignment
 
 /// What a bundle says of itself in `manifest.json`. Nothing here depends on where, when or by whom it was made, so two
@@ -31,18 +32,21 @@ public struct BundleManifest: Sendable, Codable, Equatable {
 
   /// The frozen language model, which is not part of the bundle unless it was copied.
   public struct LanguageModel: Sendable, Codable, Equatable {
-    /// The class of model: "bert".
+    /// The class of model: "bert", "llama".
     public var architecture: String
     /// D, the width of hidden states and of token embeddings.
     public var hiddenSize: Int
     /// SHA-256 over configuration, weights and tokenizer.
     public var hash: String
+    /// What its weights were kept in during training, and are in serving unless somebody says otherwise; nil = as stored.
+    public var precision: Precision?
 
     /// The identity of a language model.
-    public init(architecture: String, hiddenSize: Int, hash: String) {
+    public init(architecture: String, hiddenSize: Int, hash: String, precision: Precision? = nil) {
       self.architecture = architecture
       self.hiddenSize = hiddenSize
       self.hash = hash
+      self.precision = precision
     }
   }
 

@@ -70,7 +70,8 @@ struct BundleReader {
       head: GLLMHead(
         kind: kind,
         weight: try file.matrix("head.weight", rows: kind == .free ? items : hidden, columns: hidden),
-        bias: try file.matrix("head.bias", rows: 1, columns: items)))
+        bias: try file.matrix("head.bias", rows: 1, columns: items)),
+      slotToken: file.contains("slot_token") ? try file.matrix("slot_token", rows: 1, columns: hidden) : nil)
   }
 
   private func readTags(items: Int) throws(GLTAError) -> TagTable {

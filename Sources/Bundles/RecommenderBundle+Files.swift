@@ -14,7 +14,8 @@ import TokenAlignment
 //     interactions.safetensors  train.offsets i64[U+1], train.items i32[n]; validation.*, test.* likewise
 //     graph.safetensors         users f32[U,d], items f32[I,d], fold_in_basis f32[I,d]
 //     text.safetensors          items f32[I,D]
-//     alignment.safetensors     item_projector.*, user_projector.*, head.*, item_tokens f32[I,D]
+//     alignment.safetensors     item_projector.*, user_projector.*, head.*, item_tokens f32[I,D]; slot_token f32[1,D]
+//                               where answer slots are learned
 //     content-hash              SHA-256 of all of the above
 //     origin.json               {"data": ..., "languageModel": ...}: what the data was called and where the language
 //                               model lay; not hashed
@@ -73,15 +74,9 @@ extension RecommenderBundle {
       ], metadata: [:], to: folder + "/graph.safetensors")
     try SafetensorsWriter.write(
       [("items", textEmbeddings.tensor)], metadata: [:], to: folder + "/text.safetensors")
-    try SafetensorsWriter.write(
-      [
-        ("item_projector.weight", alignment.itemProjector.weight.tensor),
-        ("item_projector.bias", alignment.itemProjector.bias.tensor),
-        ("user_projector.weight", alignment.userProjector.weight.tensor),
-        ("user_projector.bias", alignment.userProjector.bias.tensor),
-        ("head.weight", alignment.head.weight.tensor), ("head.bias", alignment.head.bias.tensor),
-        ("item_tokens", itemTokens.tensor),
-      ], metadata: [:], to: folder + "/alignment.safetensors")
+    var tensors = alignment.matrices.map { ($0.name, $0.value.tensor) }
+    tensors.append(("item_tokens", itemTokens.tensor))
+    try SafetensorsWriter.write(tensors, metadata: [:], to: folder + "/alignment.safetensors")
   }
 
   private static func tensors(of matrix: CSRMatrix, _ name: String) -> [(name: String, tensor: Tensor)] {
@@ -158,7 +153,7 @@ extension RecommenderBundle {
   /// - Throws: `GLTAError.inputOutput` and `.invalidFile` where `origin.json` is needed and cannot be read.
   public static func languageModelPath(of path: String) throws(GLTAError) -> String {
     let copied = path + "/" + copiedModelFolder
-    if FileManager.default.fileExists(atPath: copied) { return copied }
+    if FileManager.default.fileExists(atPath: copied) { return LanguageModelFiles.path(inCopy: copied) }
     return try origin(of: path).languageModel
   }
 

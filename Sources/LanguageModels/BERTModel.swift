@@ -15,6 +15,8 @@ public struct BERTModel: LanguageModel {
   let embeddingNorm: NormWeights
   let layers: [BERTLayer]
 
+  /// "bert".
+  public var architecture: String { "bert" }
   /// The columns of token embeddings and hidden states.
   public var hiddenSize: Int { configuration.hiddenSize }
   /// The longest sequence.
@@ -26,12 +28,17 @@ public struct BERTModel: LanguageModel {
 
   /// Reads `config.json` and `model.safetensors` of a Hugging Face directory.
   ///
+  /// - Parameters:
+  ///   - precision: what the layers' weights are kept and multiplied in; `.stored` is f32.
+  ///   - pool: makes the weights ready.
   /// - Throws: `GLTAError.unsupported` for another class of model, `.invalidFile` where tensors are missing, have other
   ///   shapes than the configuration says, or break the rules of the format.
-  public init(directory: String) throws(GLTAError) {
+  public init(
+    directory: String, precision: Precision = .stored, pool: ThreadPool = .serial
+  ) throws(GLTAError) {
     let folder = try HuggingFaceDirectory(path: directory)
     let configuration = try folder.bertConfiguration()
-    let weights = BERTWeightReader(file: try folder.openWeights())
+    let weights = BERTWeightReader(file: try folder.openWeights(), precision: precision, pool: pool)
     let hidden = configuration.hiddenSize
     self.configuration = configuration
     wordEmbeddings = try weights.matrix("embeddings.word_embeddings.weight", configuration.vocabularySize, hidden)
@@ -108,10 +115,14 @@ struct BERTLayer: Sendable {
 /// Finds a BERT's tensors by the names that Hugging Face gives them, with or without the prefix of a headed model.
 struct BERTWeightReader {
   let file: SafetensorsFile
+  private let precision: Precision
+  private let pool: ThreadPool
   private let prefix: String
 
-  init(file: SafetensorsFile) {
+  init(file: SafetensorsFile, precision: Precision, pool: ThreadPool) {
     self.file = file
+    self.precision = precision
+    self.pool = pool
     prefix = file.contains("bert.embeddings.word_embeddings.weight") ? "bert." : ""
   }
 
@@ -128,8 +139,16 @@ struct BERTWeightReader {
   }
 
   func linear(_ name: String, out: Int, in columns: Int) throws(GLTAError) -> FrozenLinear {
-    FrozenLinear(
-      weight: try matrix(name + ".weight", out, columns), bias: try matrix(name + ".bias", 1, out))
+    try make(weight: matrix(name + ".weight", out, columns), bias: matrix(name + ".bias", 1, out))
+  }
+
+  private func make(weight: Matrix, bias: Matrix) throws(GLTAError) -> FrozenLinear {
+    // Whatever the file has is f32 here already.
+    guard precision == .bf16 || precision == .int8 else { return FrozenLinear(weight: weight, bias: bias) }
+    do throws(GLTAError) {
+      return FrozenLinear(
+        try WeightForm.make(BlockMatrix(weight.tensor), precision: precision, pool: pool), bias: bias)
+    } catch { throw error.at(file.path) }
   }
 
   /// Layers of one input as one layer, their outputs side by side.
@@ -140,6 +159,6 @@ struct BERTWeightReader {
       weight.slice(index * out..<(index + 1) * out).assign(try matrix(name + ".weight", out, columns))
       (bias.base + index * out).update(from: try matrix(name + ".bias", 1, out).base, count: out)
     }
-    return FrozenLinear(weight: weight, bias: bias)
+    return try make(weight: weight, bias: bias)
   }
 }

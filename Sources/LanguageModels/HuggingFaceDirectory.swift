@@ -33,13 +33,23 @@ public struct HuggingFaceDirectory: Sendable {
 
   /// The model, of whatever class the configuration says.
   ///
-  /// - Parameter parts: of a decoder; hidden states need no head.
+  /// - Parameters:
+  ///   - precision: what the layers' weights are kept and multiplied in.
+  ///   - parts: of a decoder; hidden states need no head.
+  ///   - pool: makes the weights ready.
   /// - Throws: `GLTAError.unsupported` for a class that is neither, and what `BERTModel` and `DecoderModel` throw.
-  public func languageModel(parts: DecoderModel.Parts = .states) throws(GLTAError) -> any LanguageModel {
-    let type = try ConfigurationDocument(path: path + "/config.json").modelType()
+  public func languageModel(
+    precision: Precision = .stored, parts: DecoderModel.Parts = .states, pool: ThreadPool = .serial
+  ) throws(GLTAError) -> any LanguageModel {
     // Messages about what is neither name what an encoder is.
-    guard let type, DecoderConfiguration.architectures.contains(type) else { return try BERTModel(directory: path) }
-    return try DecoderModel(directory: path, parts: parts)
+    guard try isDecoder() else { return try BERTModel(directory: path, precision: precision, pool: pool) }
+    return try DecoderModel(path: path, precision: precision, parts: parts, pool: pool)
+  }
+
+  /// Whether the configuration is that of a decoder.
+  func isDecoder() throws(GLTAError) -> Bool {
+    let type = try ConfigurationDocument(path: path + "/config.json").modelType()
+    return type.map { DecoderConfiguration.architectures.contains($0) } ?? false
   }
 
   /// The weights.

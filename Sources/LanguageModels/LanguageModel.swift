@@ -4,6 +4,8 @@ public import Tensors
 ///
 /// Weights get no gradients. A model has no state of its own, so any number of passes and threads share one.
 public protocol LanguageModel: Sendable {
+  /// The class as its configuration names it: "bert", "llama".
+  var architecture: String { get }
   /// The columns of token embeddings and hidden states.
   var hiddenSize: Int { get }
   /// The longest sequence.

@@ -8,18 +8,18 @@ import TokenAlignment
 /// bundle, the language model and its input.
 public struct LogitsRankerStage: Sendable {
   private let bundle: RecommenderBundle
-  private let model: BERTModel
+  private let model: any LanguageModel
   private let head: FrozenHead
 
   /// Packs the head once for all rankings.
-  public init(bundle: RecommenderBundle, model: BERTModel) {
+  public init(bundle: RecommenderBundle, model: any LanguageModel) {
     self.bundle = bundle
     self.model = model
     head = FrozenHead(bundle.alignment.head, tokens: bundle.itemTokens)
   }
 
   /// Memory for one ranking at a time, reused between them; `.serial` where rankings are themselves shared out over a pool.
-  public func makePass(pool: ThreadPool) -> BERTPass { BERTPass(model: model, pool: pool) }
+  public func makePass(pool: ThreadPool) -> any LanguageModelPass { model.makePass(pool: pool) }
 
   /// A ranking whose candidates and prompt are yet to come.
   public func begin(mode: PredictionMode, count: Int) -> LogitsRanking {
@@ -30,7 +30,7 @@ public struct LogitsRankerStage: Sendable {
   var itemCount: Int { head.itemCount }
 
   /// What the item rows are compared with, slots x D: the model's one pass over the prompt.
-  func queries(_ prompt: AlignedPrompt, pass: BERTPass) throws(GLTAError) -> Matrix {
+  func queries(_ prompt: AlignedPrompt, pass: any LanguageModelPass) throws(GLTAError) -> Matrix {
     let hidden = try pass.forward(
       inputEmbeddings: inputEmbeddings(prompt), wanted: prompt.slotPositions.map(Int.init))
     // A copy: the next pass overwrites the hidden states.
@@ -46,7 +46,7 @@ public struct LogitsRankerStage: Sendable {
 
   /// The logits of all slots: slots x candidates (all items where nil), without the prior.
   public func logits(
-    _ prompt: AlignedPrompt, candidates: [Int32]? = nil, pass: BERTPass
+    _ prompt: AlignedPrompt, candidates: [Int32]? = nil, pass: any LanguageModelPass
   ) throws(GLTAError) -> Matrix {
     try check(prompt)
     return head.logits(queries: try queries(prompt, pass: pass), candidates: candidates)
@@ -55,7 +55,7 @@ public struct LogitsRankerStage: Sendable {
   /// One pick at a time. Slot t is read with the picks before it standing as item tokens in the slots before it; once all
   /// slots are used, the picks move up and the last slot is read again.
   func rankAutoregressively(
-    _ prompt: AlignedPrompt, candidates: [Int32], prior: [Float], count: Int, pass: BERTPass,
+    _ prompt: AlignedPrompt, candidates: [Int32], prior: [Float], count: Int, pass: any LanguageModelPass,
     onPick: ([RankedItem]) throws(GLTAError) -> Void
   ) throws(GLTAError) -> [RankedItem] {
     let input = inputEmbeddings(prompt)
@@ -85,7 +85,7 @@ public struct LogitsRankerStage: Sendable {
   /// Makes sure that a prompt fits the model: it may come from a peer.
   func check(_ prompt: AlignedPrompt) throws(GLTAError) {
     let length = prompt.tokenIDs.count
-    let vocabulary = Int32(model.configuration.vocabularySize)
+    let vocabulary = Int32(model.vocabularySize)
     let positions = 0..<Int32(length)
     guard prompt.tokenIDs.allSatisfy({ $0 >= 0 && $0 < vocabulary }),
       prompt.softTokens.dtype == .bf16, prompt.softTokens.shape == [prompt.softPositions.count, model.hiddenSize],

@@ -60,7 +60,7 @@ public struct LogitsRanking {
   ///
   /// - Parameter pass: from `makePass`; not used by another ranking at the same time.
   /// - Throws: `GLTAError.invalidArgument` where the prompt does not fit the model.
-  public mutating func read(_ prompt: AlignedPrompt, pass: BERTPass) throws(GLTAError) {
+  public mutating func read(_ prompt: AlignedPrompt, pass: any LanguageModelPass) throws(GLTAError) {
     try stage.check(prompt)
     self.prompt = prompt
     guard needsPrompt, mode != .autoregressive else { return }
@@ -96,7 +96,7 @@ public struct LogitsRanking {
   /// - Parameter onPick: for `autoregressive`, the picks so far after each but the last; may throw to stop.
   /// - Throws: what `onPick` throws, `GLTAError.invalidArgument` without a prompt where one is needed.
   public func finish(
-    pass: BERTPass, onPick: ([RankedItem]) throws(GLTAError) -> Void = { (_) throws(GLTAError) in }
+    pass: any LanguageModelPass, onPick: ([RankedItem]) throws(GLTAError) -> Void = { (_) throws(GLTAError) in }
   ) throws(GLTAError) -> [RankedItem] {
     guard needsPrompt, mode == .autoregressive else { return current }
     guard let prompt else { throw GLTAError(.invalidArgument, "a ranking without its prompt") }

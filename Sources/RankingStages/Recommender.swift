@@ -16,7 +16,7 @@ public struct Recommender: Sendable {
   public let ranker: LogitsRankerStage
 
   /// - Throws: errors of the bundle's template.
-  public init(bundle: RecommenderBundle, model: BERTModel, tokenizer: WordPieceTokenizer) throws(GLTAError) {
+  public init(bundle: RecommenderBundle, model: any LanguageModel, tokenizer: any TextTokenizer) throws(GLTAError) {
     self.bundle = bundle
     encoder = GraphEncoderStage(bundle: bundle)
     aligner = try TokenAlignerStage(bundle: bundle, tokenizer: tokenizer, maximumLength: model.maximumLength)
@@ -27,7 +27,7 @@ public struct Recommender: Sendable {
   ///
   /// - Parameter pass: from `ranker.makePass`; not used by another ranking at the same time.
   /// - Throws: what the stages throw.
-  public func rank(_ request: RankingRequest, pass: BERTPass) throws(GLTAError) -> [RankedItem] {
+  public func rank(_ request: RankingRequest, pass: any LanguageModelPass) throws(GLTAError) -> [RankedItem] {
     let encoded = try encoder.encode(request)
     var ranking = ranker.begin(mode: request.mode, count: request.count)
     try ranking.add(encoded.candidates, prior: encoded.prior)

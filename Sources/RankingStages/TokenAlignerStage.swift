@@ -8,7 +8,7 @@ public import TokenAlignment
 public struct AlignedPrompt: Sendable {
   /// i32[L].
   public var tokenIDs: [Int32]
-  /// bf16[S, D]: projected nodes. Rounding them is the aligner's business, so the tool and the mesh agree.
+  /// bf16[S, D]: projected nodes, and the slots' token where it is learned. Rounding them is the aligner's business, so the tool and the mesh agree.
   public var softTokens: Tensor
   /// i32[S]: where they stand, ascending.
   public var softPositions: [Int32]
@@ -31,15 +31,20 @@ public struct TokenAlignerStage: Sendable {
   private let userWeight: PackedMatrix
   /// bf16[|I|, D]: rounded once, not for every prompt.
   private let itemTokens: Tensor
+  /// bf16[1, D]; no rows where slots are the language model's own tokens.
+  private let slotToken: Tensor
 
   /// - Throws: `GLTAError.invalidArgument` where the bundle's template is not one.
-  public init(bundle: RecommenderBundle, tokenizer: WordPieceTokenizer, maximumLength: Int) throws(GLTAError) {
+  public init(bundle: RecommenderBundle, tokenizer: any TextTokenizer, maximumLength: Int) throws(GLTAError) {
     self.bundle = bundle
     writer = UserInstructionWriter(
       template: try InstructionTemplate(bundle.manifest.userTemplate), tokenizer: tokenizer,
-      maximumLength: maximumLength, tags: bundle.tags, options: bundle.manifest.alignment)
+      maximumLength: maximumLength, hasSlotToken: bundle.alignment.slotToken != nil, tags: bundle.tags,
+      options: bundle.manifest.alignment)
     userWeight = PackedMatrix(transposing: bundle.alignment.userProjector.weight)
     itemTokens = TokenAlignerStage.rounded(bundle.itemTokens)
+    slotToken = TokenAlignerStage.rounded(
+      bundle.alignment.slotToken ?? Matrix(rows: 0, columns: bundle.itemTokens.columns))
   }
 
   /// The prompt for somebody.
@@ -54,6 +59,7 @@ public struct TokenAlignerStage: Sendable {
         switch node {
         case .user: (TokenAlignerStage.rounded(userToken(view.vector)), 0)
         case .item(let item): (itemTokens, Int(item))
+        case .slot: (slotToken, 0)
         }
       let bytes = 2 * hidden
       (soft.storage.base + row * bytes).copyMemory(from: tokens.storage.base + source * bytes, byteCount: bytes)

@@ -18,7 +18,7 @@ public struct LogitsRankerService: StageHandler {
   private let pool: ThreadPool
 
   /// - Parameter pool: threads that one run computes on; one thread where slots are to be independent.
-  public init(_ served: ServedBundle, model: BERTModel, pool: ThreadPool) {
+  public init(_ served: ServedBundle, model: any LanguageModel, pool: ThreadPool) {
     self.served = served
     self.pool = pool
     ranker = LogitsRankerStage(bundle: served.bundle, model: model)
@@ -30,10 +30,10 @@ public struct LogitsRankerService: StageHandler {
   }
 
   /// The memory of one pass through the language model.
-  public func makeScratch() -> BERTPass { ranker.makePass(pool: pool) }
+  public func makeScratch() -> any LanguageModelPass { ranker.makePass(pool: pool) }
 
   /// Ranks: a provisional ranking as soon as there is a candidate, one after each chunk, and the final one.
-  public func run(_ exchange: some StageExchange, scratch pass: inout BERTPass) throws(StageFailure) {
+  public func run(_ exchange: some StageExchange, scratch pass: inout any LanguageModelPass) throws(StageFailure) {
     guard case .run(let request) = exchange.request else {
       throw StageFailure(.badRequest, "a ranker's run without a request")
     }
@@ -69,7 +69,9 @@ private struct RankerRun {
     self.flags = flags
   }
 
-  mutating func take(_ chunk: StreamChunk, _ exchange: some StageExchange, pass: BERTPass) throws(StageFailure) {
+  mutating func take(_ chunk: StreamChunk, _ exchange: some StageExchange, pass: any LanguageModelPass)
+    throws(StageFailure)
+  {
     switch chunk {
     case .candidates(let chunk):
       total = chunk.total
@@ -93,7 +95,7 @@ private struct RankerRun {
     }
   }
 
-  private mutating func read(_ prompt: Prompt, _ pass: BERTPass) throws(StageFailure) {
+  private mutating func read(_ prompt: Prompt, _ pass: any LanguageModelPass) throws(StageFailure) {
     try StageFailure.converting { () throws(GLTAError) in try ranking.read(prompt.aligned, pass: pass) }
   }
 
@@ -108,7 +110,9 @@ private struct RankerRun {
     try exchange.send(.ranking(snapshot), isFinal: false, flags: isProvisional ? .provisional : [])
   }
 
-  mutating func finish(_ exchange: some StageExchange, pass: BERTPass) throws(StageFailure) -> RankingSnapshot {
+  mutating func finish(_ exchange: some StageExchange, pass: any LanguageModelPass) throws(StageFailure)
+    -> RankingSnapshot
+  {
     if let prompt = heldPrompt.take() { try read(prompt, pass) }
     var stopped: StageFailure?
     let picks: [RankedItem]

@@ -53,7 +53,7 @@ public final class ServedBundle: Sendable {
     guard FileManager.default.fileExists(atPath: found) else {
       throw GLTAError(
         .inputOutput, "the bundle's language model is not at \(found)",
-        hint: "say where it lies with --language-model DIR")
+        hint: "say where it lies with --language-model PATH")
     }
     return found
   }

@@ -21,9 +21,16 @@ public struct TokenAlignerService: StageHandler {
   ///   - tokenizer: that of the language model which the bundle was trained with.
   ///   - maximumLength: the model's longest sequence, in tokens.
   /// - Throws: `GLTAError.invalidArgument` where the bundle's template is not one.
-  public init(_ served: ServedBundle, tokenizer: WordPieceTokenizer, maximumLength: Int) throws(GLTAError) {
+  public init(_ served: ServedBundle, tokenizer: any TextTokenizer, maximumLength: Int) throws(GLTAError) {
     self.served = served
     aligner = try TokenAlignerStage(bundle: served.bundle, tokenizer: tokenizer, maximumLength: maximumLength)
+  }
+
+  /// The same with a language model's tokenizer that is loaded.
+  ///
+  /// - Throws: as above.
+  public init(_ served: ServedBundle, _ text: LoadedTokenizer) throws(GLTAError) {
+    try self.init(served, tokenizer: text.tokenizer, maximumLength: text.maximumLength)
   }
 
   /// The same with a language model that is loaded.

@@ -1,19 +1,21 @@
 public import LanguageModels
 public import Tensors
 
-/// A node of the graph that stands in a prompt as a soft token.
+/// What stands in a prompt as a soft token: a node of the graph, or a learned place for an answer.
 public enum Node: Sendable, Hashable {
   /// The user that the instruction is about.
   case user
   /// An item by its dense index.
   case item(Int32)
+  /// An answer slot, where the model has no token for one.
+  case slot
 }
 
 /// A prompt before nodes are projected: token ids, which positions hold nodes, and where the answers are read.
 ///
 /// This is what crosses the wire from aligner to ranker, except that nodes cross as projected vectors.
 public struct Instruction: Sendable, Equatable {
-  /// One id per position; node positions hold the padding token, slots the mask token.
+  /// One id per position; soft tokens' positions hold the placeholder, slots of a BERT the mask token.
   public var tokenIDs: [Int32] = []
   /// The nodes in the order of their positions.
   public var nodes: [Node] = []
@@ -56,26 +58,36 @@ public struct InstructionWriter: Sendable {
   }
 
   private let parts: [Part]
-  private let start: Int32
-  private let end: Int32
-  private let mask: Int32
-  private let padding: Int32
-  private let separator: [Int32]
+  private let start: [Int32]
+  private let end: [Int32]
+  /// nil where slots are soft tokens.
+  private let mask: Int32?
+  private let placeholder: Int32
+  private let textSeparator: [Int32]
+  private let tagSeparator: [Int32]
   private let maximumLength: Int
 
-  /// A writer for one template. `maximumLength` counts all positions, those of the class and separator tokens included.
-  public init(template: InstructionTemplate, tokenizer: WordPieceTokenizer, maximumLength: Int) {
-    parts = template.segments.map { segment in
+  /// A writer for one template.
+  ///
+  /// - Parameters:
+  ///   - maximumLength: all positions, those that the model wants around a sequence included.
+  ///   - hasSlotToken: whether slots are soft tokens (`AlignmentModel.slotToken`); otherwise they are [MASK].
+  public init(
+    template: InstructionTemplate, tokenizer: any TextTokenizer, maximumLength: Int, hasSlotToken: Bool = false
+  ) {
+    parts = template.segments.enumerated().map { index, segment in
       switch segment {
-      case .text(let text): .ids(tokenizer.encode(text))
+      case .text(let text): .ids(index == 0 ? tokenizer.encode(text.trimmed) : tokenizer.encodeWithin(text.trimmed))
       case .place(let place): .place(place)
       }
     }
-    start = tokenizer.classToken
-    end = tokenizer.separatorToken
-    mask = tokenizer.maskToken ?? tokenizer.placeholderToken
-    padding = tokenizer.padToken
-    separator = tokenizer.encode(",")
+    start = tokenizer.sequenceStart
+    end = tokenizer.sequenceEnd
+    mask = hasSlotToken ? nil : tokenizer.maskToken ?? tokenizer.placeholderToken
+    placeholder = tokenizer.placeholderToken
+    // An encoder knows two texts by the token between them; a decoder has read pages.
+    textSeparator = tokenizer.sequenceEnd.isEmpty ? tokenizer.encodeBehind(";") : tokenizer.sequenceEnd
+    tagSeparator = tokenizer.encodeBehind(",")
     self.maximumLength = maximumLength
   }
 
@@ -121,30 +133,30 @@ public struct InstructionWriter: Sendable {
 
   private func fill(_ content: InstructionContent) -> Instruction {
     var instruction = Instruction()
-    instruction.tokenIDs.append(start)
+    instruction.tokenIDs += start
     for part in parts {
       switch part {
       case .ids(let ids): instruction.tokenIDs += ids
       case .place(.user): if content.hasUser { append(.user, to: &instruction) }
       case .place(.items): for item in content.items { append(.item(item), to: &instruction) }
-      case .place(.texts): append(content.texts, separatedBy: [end], to: &instruction)
-      case .place(.profile): append(content.profile, separatedBy: separator, to: &instruction)
-      case .place(.prediction): append(content.prediction, separatedBy: separator, to: &instruction)
+      case .place(.texts): append(content.texts, separatedBy: textSeparator, to: &instruction)
+      case .place(.profile): append(content.profile, separatedBy: tagSeparator, to: &instruction)
+      case .place(.prediction): append(content.prediction, separatedBy: tagSeparator, to: &instruction)
       case .place(.slots):
         for _ in 0..<content.slots {
           instruction.slotPositions.append(instruction.length)
-          instruction.tokenIDs.append(mask)
+          if let mask { instruction.tokenIDs.append(mask) } else { append(.slot, to: &instruction) }
         }
       }
     }
-    instruction.tokenIDs.append(end)
+    instruction.tokenIDs += end
     return instruction
   }
 
   private func append(_ node: Node, to instruction: inout Instruction) {
     instruction.nodes.append(node)
     instruction.nodePositions.append(instruction.length)
-    instruction.tokenIDs.append(padding)
+    instruction.tokenIDs.append(placeholder)
   }
 
   private func append(_ lists: [[Int32]], separatedBy separator: [Int32], to instruction: inout Instruction) {

@@ -7,12 +7,12 @@ package import Tensors
 /// at once (one product with the item matrix), so all passes of a batch live together; where their activations would
 /// exceed the budget, only layer inputs are kept.
 package final class InstructionBatch {
-  private let model: BERTModel
+  private let model: any LanguageModel
   private let pool: ThreadPool
   private let activationBytes: Int
-  private var passes: [BERTPass] = []
+  private var passes: [any LanguageModelPass] = []
 
-  package init(model: BERTModel, activationBytes: Int, pool: ThreadPool) {
+  package init(model: any LanguageModel, activationBytes: Int, pool: ThreadPool) {
     self.model = model
     self.activationBytes = activationBytes
     self.pool = pool
@@ -23,10 +23,11 @@ package final class InstructionBatch {
   /// - Parameters:
   ///   - itemTokens: |I| x D.
   ///   - userTokens: one row per instruction, where templates have a user.
-  package func forward(_ instructions: [Instruction], itemTokens: Matrix, userTokens: Matrix?) throws(GLTAError)
-    -> Matrix
-  {
-    while passes.count < instructions.count { passes.append(BERTPass(model: model, pool: .serial)) }
+  ///   - slotToken: 1 x D, where slots are learned.
+  package func forward(
+    _ instructions: [Instruction], itemTokens: Matrix, userTokens: Matrix?, slotToken: Matrix? = nil
+  ) throws(GLTAError) -> Matrix {
+    while passes.count < instructions.count { passes.append(model.makePass(pool: .serial)) }
     let retention = retention(for: instructions)
     let offsets = slotOffsets(instructions)
     let hidden = Matrix(rows: offsets[instructions.count], columns: model.hiddenSize)
@@ -35,7 +36,7 @@ package final class InstructionBatch {
       let instruction = instructions[index]
       do throws(GLTAError) {
         let input = inputEmbeddings(
-          instruction, itemTokens: itemTokens, userToken: userTokens?.slice(index..<index + 1))
+          instruction, itemTokens: itemTokens, userToken: userTokens?.slice(index..<index + 1), slotToken: slotToken)
         let states = try passes[index].forward(
           inputEmbeddings: input, wanted: instruction.slotPositions, retention: retention)
         hidden.slice(offsets[index]..<offsets[index + 1]).assign(states)
@@ -45,10 +46,11 @@ package final class InstructionBatch {
     return hidden
   }
 
-  /// Carries the gradient of the slots' hidden states back to the nodes' tokens and adds it there, in the order of the
-  /// batch.
+  /// Carries the gradient of the slots' hidden states back to the soft tokens and adds it there, in the order of the batch;
+  /// slots all have one token, whose gradient is their sum.
   package func backward(
-    _ instructions: [Instruction], dhidden: Matrix, ditemTokens: Matrix?, duserTokens: Matrix?
+    _ instructions: [Instruction], dhidden: Matrix, ditemTokens: Matrix?, duserTokens: Matrix?,
+    dslotToken: Matrix? = nil
   ) {
     let offsets = slotOffsets(instructions)
     var gradients = [Matrix?](repeating: nil, count: instructions.count)
@@ -67,25 +69,30 @@ package final class InstructionBatch {
           if let ditemTokens {
             Accumulate.add(model.hiddenSize, gradient.row(position), to: ditemTokens.row(Int(item)))
           }
+        case .slot:
+          if let dslotToken { Accumulate.add(model.hiddenSize, gradient.row(position), to: dslotToken.base) }
         }
       }
     }
   }
 
-  private func inputEmbeddings(_ instruction: Instruction, itemTokens: Matrix, userToken: Matrix?) -> Matrix {
+  private func inputEmbeddings(
+    _ instruction: Instruction, itemTokens: Matrix, userToken: Matrix?, slotToken: Matrix?
+  ) -> Matrix {
     let input = model.inputEmbeddings(instruction.tokenIDs)
     for (node, position) in zip(instruction.nodes, instruction.nodePositions) {
       switch node {
       case .user: if let userToken { input.slice(position..<position + 1).assign(userToken) }
       case .item(let item): input.slice(position..<position + 1).assign(itemTokens.slice(Int(item)..<Int(item) + 1))
+      case .slot: if let slotToken { input.slice(position..<position + 1).assign(slotToken) }
       }
     }
     return input
   }
 
-  private func retention(for instructions: [Instruction]) -> BERTPass.Retention {
+  private func retention(for instructions: [Instruction]) -> Retention {
     let floats = instructions.reduce(0) {
-      $0 + BERTPass.retainedFloats(model: model, length: $1.length, retention: .activations)
+      $0 + model.retainedFloats(length: $1.length, retention: .activations)
     }
     return floats * MemoryLayout<Float>.stride <= activationBytes ? .activations : .layerInputs
   }

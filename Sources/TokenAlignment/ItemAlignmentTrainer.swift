@@ -13,7 +13,7 @@ public struct ItemAlignmentTrainer {
   public static let stage = "item-text alignment"
 
   private let context: AlignmentContext
-  private let model: BERTModel
+  private let model: any LanguageModel
   private let graph: GraphEmbeddings
   private let writer: InstructionWriter
   private let texts: [[Int32]]
@@ -26,7 +26,7 @@ public struct ItemAlignmentTrainer {
   ///   - texts: the token ids of each item's text; items without any are left out.
   ///   - textEmbeddings: |I| x D, for the contrastive term; a zero row is left out.
   public init(
-    context: AlignmentContext, model: BERTModel, tokenizer: WordPieceTokenizer, graph: GraphEmbeddings,
+    context: AlignmentContext, model: any LanguageModel, tokenizer: any TextTokenizer, graph: GraphEmbeddings,
     template: InstructionTemplate, texts: [[Int32]], textEmbeddings: Matrix
   ) {
     self.context = context
@@ -34,11 +34,13 @@ public struct ItemAlignmentTrainer {
     self.graph = graph
     self.texts = texts
     self.textEmbeddings = textEmbeddings
-    writer = InstructionWriter(template: template, tokenizer: tokenizer, maximumLength: model.maximumLength)
+    writer = InstructionWriter(
+      template: template, tokenizer: tokenizer, maximumLength: model.maximumLength,
+      hasSlotToken: AlignmentModel.needsSlotToken(model: model, tokenizer: tokenizer))
     batch = InstructionBatch(model: model, activationBytes: context.options.activationBytes, pool: context.pool)
   }
 
-  /// Tunes the item projector and the head of `alignment`, which it returns as a new model.
+  /// Tunes the item projector, the head and the slot's token of `alignment`, which it returns as a new model.
   ///
   /// - Parameter state: the checkpoint to go on from; nil = from the start.
   /// - Throws: `GLTAError.diverged` where a loss or gradient is not finite; `.interrupted` where progress asked for it;
@@ -46,10 +48,7 @@ public struct ItemAlignmentTrainer {
   ///   short enough; errors of the checkpoint.
   public func train(_ alignment: AlignmentModel, resuming state: AlignmentState?) throws(GLTAError) -> AlignmentModel {
     let model = alignment.copy()
-    var parameters = ParameterGroup([
-      ("item_projector.weight", model.itemProjector.weight), ("item_projector.bias", model.itemProjector.bias),
-      ("head.weight", model.head.weight), ("head.bias", model.head.bias),
-    ])
+    var parameters = ParameterGroup(model.itemProjector.named("item_projector") + model.headAndSlot)
     var progress = AlignmentState.Progress()
     if let state {
       progress = state.progress
@@ -106,13 +105,16 @@ public struct ItemAlignmentTrainer {
     let tokens = model.itemTokens(graph, pool: pool)
     let instructions = try write(groups, epoch: epoch, step: step)
     let targets = zip(groups, instructions).flatMap { $0.prefix($1.slotPositions.count) }
-    let hidden = try batch.forward(instructions, itemTokens: tokens, userTokens: nil)
+    let hidden = try batch.forward(
+      instructions, itemTokens: tokens, userTokens: nil, slotToken: model.slotToken)
     let gradients = model.head.lossAndGradients(
       hidden: hidden, targets: targets, tokens: tokens, scale: 1 / Float(targets.count), wantsTokenGradient: true,
       pool: pool)
     var loss = gradients.losses.reduce(0, +) / Float(targets.count)
     let dtokens = gradients.tokens ?? Matrix(rows: tokens.rows, columns: tokens.columns)
-    batch.backward(instructions, dhidden: gradients.hidden, ditemTokens: dtokens, duserTokens: nil)
+    let dslot = model.slotToken.map { Matrix(rows: 1, columns: $0.columns) }
+    batch.backward(
+      instructions, dhidden: gradients.hidden, ditemTokens: dtokens, duserTokens: nil, dslotToken: dslot)
     if context.options.contrastiveWeight > 0 {
       loss += ContrastiveTerm.add(
         items: groups.flatMap { $0 }, tokens: tokens, textEmbeddings: textEmbeddings,
@@ -122,7 +124,7 @@ public struct ItemAlignmentTrainer {
     try context.requireFinite(loss, "loss", stage: Self.stage, epoch: epoch + 1, step: step + 1)
     let projector = model.itemProjector.gradients(nodes: graph.items, dtokens: dtokens, pool: pool)
     let norm = parameters.step(
-      gradients: [projector.weight, projector.bias, gradients.weight, gradients.bias],
+      gradients: [projector.weight, projector.bias, gradients.weight, gradients.bias] + (dslot.map { [$0] } ?? []),
       options: Adam.Options(learningRate: context.options.itemLearningRate),
       maximumNorm: context.options.gradientNorm, pool: pool)
     try context.requireFinite(norm, "gradient", stage: Self.stage, epoch: epoch + 1, step: step + 1)

@@ -19,9 +19,9 @@ public enum ItemText {
 
   /// The token ids of all items' texts, without special tokens; none for an item without text.
   public static func tokenIDs(
-    of catalogue: ItemCatalogue, words: Int, tokenizer: WordPieceTokenizer
+    of catalogue: ItemCatalogue, words: Int, tokenizer: any TextTokenizer
   ) -> [[Int32]] {
-    texts(of: catalogue, words: words).map { tokenizer.encode($0) }
+    texts(of: catalogue, words: words).map { tokenizer.encodeWithin($0) }
   }
 
   private static func firstWords(_ count: Int, of text: String) -> String {

@@ -19,22 +19,21 @@ public struct NodeProjector: Sendable {
   ///
   /// - Parameters:
   ///   - nodes: the embeddings that will be projected, n x d; their mean square sets the scale.
-  ///   - tokens: the model's token embeddings, vocabulary x D.
+  ///   - tokens: those of the model.
   ///   - purpose: "item" or "user": two projectors of one seed start differently.
-  public init(nodes: Matrix, tokens: Matrix, seed: UInt64, purpose: String) {
-    let mean = Matrix(rows: 1, columns: tokens.columns)
-    for row in 0..<tokens.rows { Accumulate.add(tokens.columns, tokens.row(row), to: mean.base) }
-    Accumulate.scale(mean.count, mean.base, by: 1 / Float(max(1, tokens.rows)))
-    let tokenVariance =
-      Accumulate.squares(tokens.count, tokens.base) / Float(max(1, tokens.count))
-      - Accumulate.squares(mean.count, mean.base) / Float(max(1, mean.count))
+  public init(nodes: Matrix, tokens: TokenStatistics, seed: UInt64, purpose: String) {
     // The length of a node: sum over its d columns.
     let nodeSquare = Accumulate.squares(nodes.count, nodes.base) / Float(max(1, nodes.rows))
-    let spread = (max(tokenVariance, 1e-12) / max(nodeSquare, 1e-12)).squareRoot()
+    let spread = (max(tokens.variance, 1e-12) / max(nodeSquare, 1e-12)).squareRoot()
     var random = Philox(seed: seed, purpose: "projector " + purpose).sequence()
-    let weight = Matrix(rows: tokens.columns, columns: nodes.columns)
+    let weight = Matrix(rows: tokens.mean.columns, columns: nodes.columns)
     for index in 0..<weight.count { weight.base[index] = spread * random.normal() }
-    self.init(weight: weight, bias: mean)
+    self.init(weight: weight, bias: tokens.mean.copy())
+  }
+
+  /// Weight and bias with their names in files.
+  func named(_ name: String) -> [(name: String, value: Matrix)] {
+    [(name + ".weight", weight), (name + ".bias", bias)]
   }
 
   /// The tokens of `nodes` (n x d): n x D. Rows are independent and go through `Product`: the same bits alone and among

@@ -11,7 +11,7 @@ public struct UserAlignmentTrainer {
   public static let stage = "user-item alignment"
 
   private let context: AlignmentContext
-  private let model: BERTModel
+  private let model: any LanguageModel
   private let graph: GraphEmbeddings
   private let batch: InstructionBatch
   private let writer: UserInstructionWriter
@@ -23,7 +23,7 @@ public struct UserAlignmentTrainer {
   /// - Parameter validate: NDCG@10 of a model on the users that early stopping looks at; nil where there are none, and
   ///   then the last epoch is kept.
   public init(
-    context: AlignmentContext, model: BERTModel, graph: GraphEmbeddings, writer: UserInstructionWriter,
+    context: AlignmentContext, model: any LanguageModel, graph: GraphEmbeddings, writer: UserInstructionWriter,
     parts: VisibleParts, validate: @escaping (AlignmentModel) throws(GLTAError) -> Double?
   ) {
     self.context = context
@@ -35,7 +35,7 @@ public struct UserAlignmentTrainer {
     batch = InstructionBatch(model: model, activationBytes: context.options.activationBytes, pool: context.pool)
   }
 
-  /// Tunes the user projector and the head of `alignment` and returns the best model of the validated ones; the item
+  /// Tunes the user projector, the head and the slot's token of `alignment` and returns the best model of the validated ones; the item
   /// projector stays as it is.
   ///
   /// - Parameter state: the checkpoint to go on from; nil = from the start.
@@ -76,10 +76,7 @@ public struct UserAlignmentTrainer {
   }
 
   private func named(_ model: AlignmentModel) -> [(name: String, value: Matrix)] {
-    [
-      ("user_projector.weight", model.userProjector.weight), ("user_projector.bias", model.userProjector.bias),
-      ("head.weight", model.head.weight), ("head.bias", model.head.bias),
-    ]
+    model.userProjector.named("user_projector") + model.headAndSlot
   }
 
   private func trainEpoch(
@@ -126,17 +123,20 @@ public struct UserAlignmentTrainer {
       targets += drawTargets(user, epoch: epoch)
     }
     let hidden = try batch.forward(
-      instructions, itemTokens: itemTokens, userTokens: model.userProjector.project(nodes, pool: pool))
+      instructions, itemTokens: itemTokens, userTokens: model.userProjector.project(nodes, pool: pool),
+      slotToken: model.slotToken)
     let gradients = model.head.lossAndGradients(
       hidden: hidden, targets: targets, tokens: itemTokens, scale: 1 / Float(targets.count),
       wantsTokenGradient: false, pool: pool)
     let loss = gradients.losses.reduce(0, +) / Float(targets.count)
     try context.requireFinite(loss, "loss", stage: Self.stage, epoch: epoch + 1, step: step + 1)
     let duserTokens = Matrix(rows: users.count, columns: itemTokens.columns)
-    batch.backward(instructions, dhidden: gradients.hidden, ditemTokens: nil, duserTokens: duserTokens)
+    let dslot = model.slotToken.map { Matrix(rows: 1, columns: $0.columns) }
+    batch.backward(
+      instructions, dhidden: gradients.hidden, ditemTokens: nil, duserTokens: duserTokens, dslotToken: dslot)
     let projector = model.userProjector.gradients(nodes: nodes, dtokens: duserTokens, pool: pool)
     let norm = parameters.step(
-      gradients: [projector.weight, projector.bias, gradients.weight, gradients.bias],
+      gradients: [projector.weight, projector.bias, gradients.weight, gradients.bias] + (dslot.map { [$0] } ?? []),
       options: Adam.Options(learningRate: context.options.userLearningRate),
       maximumNorm: context.options.gradientNorm, pool: pool)
     try context.requireFinite(norm, "gradient", stage: Self.stage, epoch: epoch + 1, step: step + 1)

@@ -10,13 +10,14 @@ public struct UserInstructionWriter: Sendable {
 
   /// A writer for one bundle. Template and tags are tokenised here, once.
   public init(
-    template: InstructionTemplate, tokenizer: WordPieceTokenizer, maximumLength: Int, tags: TagTable,
-    options: AlignmentOptions
+    template: InstructionTemplate, tokenizer: any TextTokenizer, maximumLength: Int, hasSlotToken: Bool = false,
+    tags: TagTable, options: AlignmentOptions
   ) {
-    writer = InstructionWriter(template: template, tokenizer: tokenizer, maximumLength: maximumLength)
+    writer = InstructionWriter(
+      template: template, tokenizer: tokenizer, maximumLength: maximumLength, hasSlotToken: hasSlotToken)
     self.tags = tags
     self.options = options
-    tagIDs = tags.vocabulary.map { tokenizer.encode($0) }
+    tagIDs = tags.vocabulary.map { tokenizer.encodeWithin($0) }
   }
 
   /// The instruction of a user with the tags and slots of the options.

@@ -77,7 +77,8 @@ public struct GraphRun {
     folder = try RunFolder(
       forBundle: out,
       fingerprint: RunFingerprint(
-        configuration: configuration, dataHash: DataHash.of(dataset), languageModelHash: languageModel?.hash ?? "none"),
+        configuration: configuration, dataHash: DataHash.of(dataset),
+        languageModelHash: languageModel?.identity ?? "none"),
       resume: resume)
   }
 

@@ -31,7 +31,7 @@ struct GraphTexts {
 
   private func embed(_ texts: [String], as stage: String) throws(GLTAError) -> Matrix {
     let embedder = TextEmbedder(model: languageModel.model, tokenizer: languageModel.tokenizer)
-    return try TextCache.embeddings(of: texts, languageModelHash: languageModel.hash) { () throws(GLTAError) in
+    return try TextCache.embeddings(of: texts, languageModelHash: languageModel.identity) { () throws(GLTAError) in
       reporter.say("reading \(texts.count) texts: \(stage)")
       return try embedder.embed(texts, pool: pool) { done in
         reporter.progress(

@@ -27,10 +27,11 @@ struct RunFingerprint: Codable, Equatable {
     let item = RunFingerprint.digest([
       text, configuration.itemTemplate, try RunFingerprint.json(configuration.alignment, without: userSettings),
     ])
-    let user = RunFingerprint.digest([
-      item, configuration.userTemplate, try RunFingerprint.json(configuration.alignment),
-      "\(configuration.validationUsers)",
-    ])
+    let user = RunFingerprint.digest(
+      [
+        item, configuration.userTemplate, try RunFingerprint.json(configuration.alignment),
+        "\(configuration.validationUsers)",
+      ] + (configuration.generatedTags.map { [$0] } ?? []))
     stages = [
       TrainingStage.graph.rawValue: graph, TrainingStage.text.rawValue: text,
       TrainingStage.itemAlignment.rawValue: item, TrainingStage.userAlignment.rawValue: user,

@@ -60,7 +60,7 @@ struct TermWeightFit {
   }
 
   private static func makeCase(
-    _ user: Int, recommender: Recommender, pass: BERTPass
+    _ user: Int, recommender: Recommender, pass: any LanguageModelPass
   ) throws(GLTAError) -> Case {
     let bundle = recommender.bundle
     let request = RankingRequest(

@@ -25,6 +25,8 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
   public var userTemplate: String
   /// Validation users that early stopping of stage 3 and the fit of weights rank for, at most, each.
   public var validationUsers = 500
+  /// The content of the tags that a decoder wrote (`TagFile.contentHash`); nil = tags are extracted from the catalogue.
+  public var generatedTags: String?
 
   /// A recipe as it stands, with some parts left out.
   public init(recipe: Recipe, without: [Ablation] = [], seed: UInt64 = 42, splitMethod: SplitMethod? = nil) {

@@ -32,6 +32,7 @@ public struct TrainingRun {
   private let dataset: Dataset
   private let dataHash: String
   private let languageModel: LoadedLanguageModel
+  private let tags: TagFile?
   private let pool: ThreadPool
   private let reporter: Reporter
   private let folder: RunFolder
@@ -40,14 +41,15 @@ public struct TrainingRun {
   /// Opens a run.
   ///
   /// - Parameters:
+  ///   - tags: tags that a decoder wrote, whose hash the configuration has; nil = they are extracted.
   ///   - out: the bundle's path; checkpoints go to a folder beside it.
   ///   - resume: whether to take up what an earlier run of the same arguments left.
   /// - Throws: `GLTAError.invalidArgument` for a configuration that cannot work, `.mismatch` for another run's folder,
   ///   `.invalidFile` where its fingerprint cannot be read, `.inputOutput` where something else stands at `out` or
   ///   another process trains there.
   public init(
-    configuration: TrainingConfiguration, dataset: Dataset, languageModel: LoadedLanguageModel, out: String,
-    resume: Bool, pool: ThreadPool, reporter: Reporter
+    configuration: TrainingConfiguration, dataset: Dataset, languageModel: LoadedLanguageModel,
+    tags: TagFile? = nil, out: String, resume: Bool, pool: ThreadPool, reporter: Reporter
   ) throws(GLTAError) {
     try configuration.validate()
     guard configuration.graph.method.givesVectors else {
@@ -64,6 +66,7 @@ public struct TrainingRun {
     self.configuration = configuration
     self.dataset = dataset
     self.languageModel = languageModel
+    self.tags = tags
     self.pool = pool
     self.reporter = reporter
     self.out = out
@@ -72,7 +75,7 @@ public struct TrainingRun {
     folder = try RunFolder(
       forBundle: out,
       fingerprint: RunFingerprint(
-        configuration: configuration, dataHash: dataHash, languageModelHash: languageModel.hash),
+        configuration: configuration, dataHash: dataHash, languageModelHash: languageModel.identity),
       resume: resume)
     if folder.setAside {
       reporter.say("checkpoints of an earlier run went to \(folder.path).old; --resume would have taken them up")
@@ -173,6 +176,13 @@ public struct TrainingRun {
   ) throws(GLTAError) -> TagTable {
     let options = configuration.alignment
     guard options.profileTags > 0 || options.predictionTags > 0 else { return .empty(items: dataset.catalogue.count) }
+    if let file = self.tags {
+      let (table, items) = try file.table(for: dataset.catalogue, graph: graph, pool: pool)
+      reporter.say(
+        "profile and prediction tokens: \(table.vocabulary.count) tags that a decoder wrote for \(items) of "
+          + "\(dataset.catalogue.count) items")
+      return table
+    }
     let tags = try TagExtractor.extract(
       catalogue: dataset.catalogue, itemEmbeddings: text, graph: graph, embedder: embedder, pool: pool)
     reporter.say("profile and prediction tokens: \(tags.vocabulary.count) tags out of categories and titles")
@@ -183,16 +193,15 @@ public struct TrainingRun {
     split: InteractionSplit, graph: GraphEmbeddings, text: Matrix, tags: TagTable
   ) throws(GLTAError) -> RecommenderBundle {
     let alignment = AlignmentModel(
-      graph: graph, tokens: languageModel.model.wordEmbeddings, options: configuration.alignment,
-      seed: configuration.seed)
+      graph: graph, model: languageModel.model, tokenizer: languageModel.tokenizer,
+      options: configuration.alignment, seed: configuration.seed)
     let manifest = BundleManifest(
       recipe: configuration.recipe.rawValue, without: configuration.without.map(\.rawValue),
       seed: configuration.seed, configurationHash: try configuration.hash(),
       data: BundleManifest.Data(
         hash: dataHash, users: dataset.userIDs.count, items: dataset.catalogue.count,
         interactions: dataset.interactions.count, split: configuration.splitMethod.description),
-      languageModel: BundleManifest.LanguageModel(
-        architecture: "bert", hiddenSize: languageModel.model.hiddenSize, hash: languageModel.hash),
+      languageModel: languageModel.record,
       alignment: configuration.alignment, itemTemplate: configuration.itemTemplate,
       userTemplate: configuration.userTemplate, weights: .logitsOnly, validation: [:])
     var bundle = RecommenderBundle(
@@ -228,7 +237,8 @@ public struct TrainingRun {
       "stage 3, \(UserAlignmentTrainer.stage): \(users) users, \(parts.target.count) interactions to predict")
     let writer = UserInstructionWriter(
       template: try InstructionTemplate(configuration.userTemplate), tokenizer: languageModel.tokenizer,
-      maximumLength: languageModel.model.maximumLength, tags: bundle.tags, options: configuration.alignment)
+      maximumLength: languageModel.model.maximumLength, hasSlotToken: bundle.alignment.slotToken != nil,
+      tags: bundle.tags, options: configuration.alignment)
     let stopping = Array(halves.stopping.prefix(configuration.validationUsers))
     let trainer = UserAlignmentTrainer(
       context: context(.userAlignment), model: languageModel.model, graph: bundle.graph, writer: writer,

@@ -21,6 +21,17 @@ struct ThreadOptions: ParsableArguments {
   }
 }
 
+/// What the weights of a language model are kept and multiplied in.
+struct PrecisionOptions: ParsableArguments {
+  @Option(
+    // `train` has a --precision of its graph encoder.
+    name: [.customLong("precision"), .customLong("language-model-precision")],
+    help:
+      "The language model's weights: stored (as in its files), f32, bf16 or int8. (default: stored; of a bundle, that of its training)"
+  )
+  var precision: Precision?
+}
+
 /// A trained bundle, and the language model that goes with it.
 struct BundleOptions: ParsableArguments {
   @Option(help: "A trained bundle, as `glta train --out` writes it.")
@@ -28,9 +39,10 @@ struct BundleOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The language model's directory, where it is not the one that training recorded. It must be the same model.",
-      valueName: "dir"))
+      "The language model's directory or file, where it is not the one that training recorded. It must be the same.",
+      valueName: "path"))
   var languageModel: String?
+  @OptionGroup var precision: PrecisionOptions
 }
 
 /// How a data set is read.
@@ -60,5 +72,6 @@ struct FormatOptions: ParsableArguments {
 }
 
 extension DatasetFormat: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {}
 extension Recipe: ExpressibleByArgument {}
 extension Ablation: ExpressibleByArgument {}

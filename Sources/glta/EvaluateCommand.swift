@@ -47,7 +47,7 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     let pool = threading.makePool()
-    let recommender = try options.loadRecommender()
+    let recommender = try options.loadRecommender(pool: pool)
     if let data {
       try DataHash.require(format.load(data), for: recommender.bundle, at: data)
     }
@@ -71,15 +71,15 @@ extension PredictionMode: ExpressibleByArgument {}
 
 extension BundleOptions {
   /// The three stages of the bundle, its language model checked.
-  func loadRecommender() throws(GLTAError) -> Recommender {
+  func loadRecommender(pool: ThreadPool) throws(GLTAError) -> Recommender {
     let loaded = try RecommenderBundle.load(from: bundle)
     let path = if let languageModel { languageModel } else { try RecommenderBundle.languageModelPath(of: bundle) }
     guard FileManager.default.fileExists(atPath: path) else {
       throw GLTAError(
         .inputOutput, "the bundle's language model is not at \(path)",
-        hint: "say where it lies with --language-model DIR")
+        hint: "say where it lies with --language-model PATH")
     }
-    let model = try LoadedLanguageModel(for: loaded, path: path)
+    let model = try LoadedLanguageModel(for: loaded, path: path, precision: precision.precision, pool: pool)
     return try Recommender(bundle: loaded, model: model.model, tokenizer: model.tokenizer)
   }
 }

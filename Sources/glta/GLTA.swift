@@ -25,7 +25,7 @@ struct GLTA: AsyncParsableCommand {
       """,
     version: "glta 0.1.0",
     subcommands: [
-      DataCommand.self, ModelCommand.self, TrainCommand.self, TuneCommand.self, EvaluateCommand.self,
+      DataCommand.self, ModelCommand.self, TagsCommand.self, TrainCommand.self, TuneCommand.self, EvaluateCommand.self,
       RecommendCommand.self, InspectCommand.self, RetrievalCommand.self, UpCommand.self, RankCommand.self,
       MeshCommand.self, BenchCommand.self, KeysCommand.self,
     ])

@@ -5,8 +5,8 @@ import Tensors
 
 struct ModelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "model", abstract: "Fetch, inspect and measure language models.",
-    subcommands: [Fetch.self, Inspect.self, Tokenize.self, Benchmark.self])
+    commandName: "model", abstract: "Fetch, inspect, measure and try language models.",
+    subcommands: [Fetch.self, Inspect.self, Tokenize.self, Benchmark.self, Generate.self])
 
   struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -66,15 +66,17 @@ struct ModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Measure forward and backward passes against this machine's matrix product.")
 
-    @Argument(help: ArgumentHelp("A Hugging Face directory.", valueName: "dir"))
-    var directory: String
+    @Argument(help: ArgumentHelp("A Hugging Face directory or a GGUF file.", valueName: "path"))
+    var path: String
     @Flag(help: "Print JSON.")
     var json = false
+    @OptionGroup var precision: PrecisionOptions
     @OptionGroup var threading: ThreadOptions
 
     func run() throws {
-      let model = try HuggingFaceDirectory(path: directory).languageModel()
-      let report = try ModelBenchmark.run(model: model, pool: threading.makePool())
+      let pool = threading.makePool()
+      let model = try PretrainedModel.load(path, precision: precision.precision ?? .stored, pool: pool)
+      let report = try ModelBenchmark.run(model: model, pool: pool)
       if json { return try Terminal.printJSON(report) }
       print(report.text)
     }

@@ -47,7 +47,7 @@ struct RecommendCommand: ParsableCommand {
 
   func run() throws {
     let pool = threading.makePool()
-    let recommender = try options.loadRecommender()
+    let recommender = try options.loadRecommender(pool: pool)
     let requests = try makeRequests(recommender.bundle)
     let rankings = try recommender.rank(requests, pool: pool)
     let results = try zip(requests, rankings).map { request, ranking in

@@ -22,8 +22,9 @@ struct UpCommand: AsyncParsableCommand {
   var bundle: String
   @Option(
     help: ArgumentHelp(
-      "The language model's directory, where it is not the one that training recorded.", valueName: "dir"))
+      "The language model's directory or file, where it is not the one that training recorded.", valueName: "path"))
   var languageModel: String?
+  @OptionGroup var precision: PrecisionOptions
   @Option(help: ArgumentHelp("Graph encoders.", valueName: "n"))
   var encoders = 1
   @Option(help: ArgumentHelp("Token aligners.", valueName: "n"))
@@ -98,7 +99,10 @@ struct UpCommand: AsyncParsableCommand {
         ] + shared)
     }
     let link = (0..<gateways).flatMap { ["--gateway", "tcp://127.0.0.1:\(clientPort($0) + 1)"] }
-    let work = ["--bundle", bundle] + (languageModel.map { ["--language-model", $0] } ?? []) + link + shared
+    var work = ["--bundle", bundle]
+    if let languageModel { work += ["--language-model", languageModel] }
+    if let precision = precision.precision { work += ["--precision", precision.rawValue] }
+    work += link + shared
     for (role, program, count) in [
       ("encoder", "glta-graph-encoder", encoders), ("aligner", "glta-token-aligner", aligners),
       ("ranker", "glta-logits-ranker", rankers),

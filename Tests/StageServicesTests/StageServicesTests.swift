@@ -16,18 +16,21 @@ import Training
 
 /// A tiny trained recommender whose logits have weight, once for all tests.
 private struct World: Sendable {
-  private static let shared = Result { try World() }
-  static func get() throws -> World { try shared.get() }
+  private static let encoder = Result { try World("bert-tiny") }
+  private static let decoder = Result { try World("llama-tiny") }
+  static func get() throws -> World { try encoder.get() }
+  /// An encoder's, whose slots are [MASK], and a decoder's, whose slots are learned.
+  static func both() throws -> [World] { [try encoder.get(), try decoder.get()] }
 
   private let folder: TemporaryFolder
   let served: ServedBundle
   let model: LoadedLanguageModel
   let recommender: Recommender
 
-  private init() throws {
+  private init(_ name: String) throws {
     folder = try TemporaryFolder()
     let path = folder.path + "/bundle"
-    model = try LoadedLanguageModel(path: TestPaths.root + "/Tests/Golden/bert-tiny")
+    model = try LoadedLanguageModel(path: TestPaths.root + "/Tests/Golden/" + name)
     var configuration = TrainingConfiguration(recipe: .paper)
     (configuration.graph.epochs, configuration.alignment.itemEpochs, configuration.alignment.userEpochs) = (5, 1, 1)
     let run = try TrainingRun(
@@ -39,7 +42,7 @@ private struct World: Sendable {
     recommender = try Recommender(bundle: served.bundle, model: model.model, tokenizer: model.tokenizer)
   }
 
-  var encoder: GraphEncoderService { GraphEncoderService(served) }
+  var graphEncoder: GraphEncoderService { GraphEncoderService(served) }
   var aligner: TokenAlignerService {
     get throws {
       try TokenAlignerService(served, tokenizer: model.tokenizer, maximumLength: model.model.maximumLength)
@@ -80,7 +83,7 @@ struct StageServicesTests {
   ) {
     let exchange = ScriptedExchange(.rank(request))
     var scratch: Void = ()
-    try world.encoder.run(exchange, scratch: &scratch)
+    try world.graphEncoder.run(exchange, scratch: &scratch)
     guard case .instruction(let input) = exchange.sent[0].chunk else { throw CancellationError() }
     #expect(exchange.sent[0].isFinal && exchange.sent.last?.isFinal == true)
     let chunks = exchange.sent.dropFirst().compactMap {
@@ -125,35 +128,61 @@ struct StageServicesTests {
 
   @Test(arguments: [RankingMode.slots, .first, .autoregressive], [7, 25, 1_000])
   func ranksAsTheToolDoesBitForBit(mode: RankingMode, chunk: Int) throws {
-    let world = try World.get()
-    let buffers = BufferPool()
+    for world in try World.both() {
+      let buffers = BufferPool()
+      let ids = world.served.bundle.catalogue.ids
+      let requests = [
+        RankRequest(userID: "u3", count: 12, mode: mode),
+        RankRequest(userID: "u9", count: 5, mode: mode, retrieve: 20),
+        RankRequest(items: try buffers.strings(.requestItems, ["i0", "i8", "i16"]), count: 12, mode: mode),
+        RankRequest(
+          userID: "u4", count: 3, mode: mode, candidates: try buffers.strings(.requestCandidates, ids.suffix(40)),
+          exclude: try buffers.strings(.requestExclude, [ids[50]]),
+          allow: try buffers.strings(.requestAllow, ids[30..<58])),
+      ]
+      for request in requests { try expectTheSameRanking(request, mode: mode, chunk: chunk, world, buffers) }
+    }
+  }
+
+  private func expectTheSameRanking(
+    _ request: RankRequest, mode: RankingMode, chunk: Int, _ world: World, _ buffers: BufferPool
+  ) throws {
     let ids = world.served.bundle.catalogue.ids
-    let requests = [
-      RankRequest(userID: "u3", count: 12, mode: mode),
-      RankRequest(userID: "u9", count: 5, mode: mode, retrieve: 20),
-      RankRequest(items: try buffers.strings(.requestItems, ["i0", "i8", "i16"]), count: 12, mode: mode),
-      RankRequest(
-        userID: "u4", count: 3, mode: mode, candidates: try buffers.strings(.requestCandidates, ids.suffix(40)),
-        exclude: try buffers.strings(.requestExclude, [ids[50]]),
-        allow: try buffers.strings(.requestAllow, ids[30..<58])),
-    ]
-    for request in requests {
-      let pass = world.recommender.ranker.makePass(pool: ThreadPool(threads: 1))
-      let expected = try world.recommender.rank(try dense(request, world), pass: pass)
-      let encoded = try encode(request, world)
-      let run = RunRequest(count: request.count, mode: mode)
-      let prompt = StreamChunk.prompt(try align(encoded.input, run, world))
-      let candidates = cut(encoded.chunks, chunk, buffers)
-      for input in [[prompt] + candidates, candidates + [prompt], [candidates[0], prompt] + candidates.dropFirst()] {
-        let (final, snapshots) = try rank(input, run, world)
-        #expect(final.items.strings == expected.map { ids[Int($0.item)] })
-        #expect(final.scores.array(of: Float.self).map(\.bitPattern) == expected.map(\.score.bitPattern))
-        #expect(final.titles?.count == expected.count)
-        #expect(final.itemsSeen == final.itemsTotal)
-        // By prior at once where the prompt is not there yet; complete in itself, always.
-        if case .candidates = input[0] { #expect(snapshots.first?.1 == .provisional) }
-        #expect(snapshots.allSatisfy { $0.0.items.count <= expected.count && $0.0.items.count == $0.0.scores.count })
+    let pass = world.recommender.ranker.makePass(pool: ThreadPool(threads: 1))
+    let expected = try world.recommender.rank(try dense(request, world), pass: pass)
+    let encoded = try encode(request, world)
+    let run = RunRequest(count: request.count, mode: mode)
+    let prompt = StreamChunk.prompt(try align(encoded.input, run, world))
+    let candidates = cut(encoded.chunks, chunk, buffers)
+    for input in [[prompt] + candidates, candidates + [prompt], [candidates[0], prompt] + candidates.dropFirst()] {
+      let (final, snapshots) = try rank(input, run, world)
+      #expect(final.items.strings == expected.map { ids[Int($0.item)] })
+      #expect(final.scores.array(of: Float.self).map(\.bitPattern) == expected.map(\.score.bitPattern))
+      #expect(final.titles?.count == expected.count)
+      #expect(final.itemsSeen == final.itemsTotal)
+      // By prior at once where the prompt is not there yet; complete in itself, always.
+      if case .candidates = input[0] { #expect(snapshots.first?.1 == .provisional) }
+      #expect(snapshots.allSatisfy { $0.0.items.count <= expected.count && $0.0.items.count == $0.0.scores.count })
+    }
+  }
+
+  @Test func anEncodersSlotsAreItsMasksAndADecodersAreLearned() throws {
+    for world in try World.both() {
+      let alignment = world.served.bundle.alignment
+      let request = RankRequest(userID: "u3", count: 12)
+      let prompt = try align(try encode(request, world).input, RunRequest(count: 12, mode: .slots), world)
+      let slots = prompt.slotPositions.array(of: Int32.self)
+      let ids = prompt.tokenIDs.array(of: Int32.self)
+      guard let slotToken = alignment.slotToken else {
+        #expect(slots.allSatisfy { ids[Int($0)] == world.model.tokenizer.maskToken })
+        continue
       }
+      #expect(world.model.model.isCausal)
+      #expect(prompt.softPositions.array(of: Int32.self).suffix(slots.count) == slots[...])
+      // Nothing stands behind the last slot: a decoder's slot sees all of the prompt, and no work is for nothing.
+      #expect(Int(slots.last ?? 0) == ids.count - 1)
+      let start = TokenStatistics(world.model.model).typicalToken()
+      #expect(slotToken.elements != start.elements, "it has been trained")
     }
   }
 

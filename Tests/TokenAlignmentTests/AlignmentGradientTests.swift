@@ -40,19 +40,25 @@ struct AlignmentGradientTests {
     #expect(gradient.slice(1..<2).elements + gradient.slice(4..<5).elements == [Float](repeating: 0, count: 16))
   }
 
-  /// From the projectors' weights through a frozen language model and the head to the loss, and back.
-  @Test func projectorGradientsAgreeWithFiniteDifferences() throws {
+  /// From the projectors' weights and the slots' token through a frozen language model and the head to the loss, and back.
+  @Test(arguments: ["bert-tiny", "llama-tiny"])
+  func gradientsAgreeWithFiniteDifferences(name: String) throws {
     let pool = ThreadPool(threads: 2)
-    let directory = TestPaths.root + "/Tests/Golden/bert-tiny"
-    let model = try BERTModel(directory: directory)
-    let tokenizer = try WordPieceTokenizer(directory: directory)
+    let directory = TestPaths.root + "/Tests/Golden/" + name
+    let model = try PretrainedModel.load(directory)
+    let tokenizer = try Tokenizers.load(directory)
+    let columns = model.hiddenSize
+    let slotToken = model.isCausal ? Self.random(1, columns, "slot") : nil
     let nodes = Self.random(7, 4, "nodes")
     let users = Self.random(2, 4, "users")
-    let itemProjector = NodeProjector(weight: Self.random(32, 4, "item weight"), bias: Self.random(1, 32, "item bias"))
-    let userProjector = NodeProjector(weight: Self.random(32, 4, "user weight"), bias: Self.random(1, 32, "user bias"))
-    let head = GLLMHead(kind: .free, weight: Self.random(7, 32, "head"), bias: Matrix(rows: 1, columns: 7))
+    let itemProjector = NodeProjector(
+      weight: Self.random(columns, 4, "item weight"), bias: Self.random(1, columns, "item bias"))
+    let userProjector = NodeProjector(
+      weight: Self.random(columns, 4, "user weight"), bias: Self.random(1, columns, "user bias"))
+    let head = GLLMHead(kind: .free, weight: Self.random(7, columns, "head"), bias: Matrix(rows: 1, columns: 7))
     let writer = InstructionWriter(
-      template: try InstructionTemplate("user {user} likes {items} {slots}"), tokenizer: tokenizer, maximumLength: 64)
+      template: try InstructionTemplate("user {user} likes {items} {slots}"), tokenizer: tokenizer, maximumLength: 64,
+      hasSlotToken: slotToken != nil)
     var instructions: [Instruction] = []
     for items: [Int32] in [[0, 2, 5], [6, 1]] {
       var content = InstructionContent()
@@ -63,29 +69,33 @@ struct AlignmentGradientTests {
     func run() throws -> (loss: Double, gradients: GLLMGradients) {
       let hidden = try batch.forward(
         instructions, itemTokens: itemProjector.project(nodes, pool: pool),
-        userTokens: userProjector.project(users, pool: pool))
+        userTokens: userProjector.project(users, pool: pool), slotToken: slotToken)
       let result = head.lossAndGradients(
         hidden: hidden, targets: [3, 4, 0, 2], tokens: nodes, scale: 1, wantsTokenGradient: false, pool: pool)
       return (result.losses.reduce(0) { $0 + Double($1) }, result)
     }
     let result = try run()
-    let (ditems, dusers) = (Matrix(rows: 7, columns: 32), Matrix(rows: 2, columns: 32))
-    batch.backward(instructions, dhidden: result.gradients.hidden, ditemTokens: ditems, duserTokens: dusers)
-    for (projector, found) in [
-      (itemProjector, itemProjector.gradients(nodes: nodes, dtokens: ditems, pool: pool)),
-      (userProjector, userProjector.gradients(nodes: users, dtokens: dusers, pool: pool)),
-    ] {
-      for (matrix, gradient) in [(projector.weight, found.weight), (projector.bias, found.bias)] {
-        for index in stride(from: 0, to: matrix.count, by: 5) {
-          let (value, step) = (matrix.base[index], Float(1) / 256)
-          matrix.base[index] = value + step
-          let above = try run().loss
-          matrix.base[index] = value - step
-          let below = try run().loss
-          matrix.base[index] = value
-          let expected = (above - below) / Double(2 * step)
-          #expect(abs(expected - Double(gradient.base[index])) < 0.01 + 0.02 * abs(expected))
-        }
+    let (ditems, dusers) = (Matrix(rows: 7, columns: columns), Matrix(rows: 2, columns: columns))
+    let dslot = slotToken.map { Matrix(rows: 1, columns: $0.columns) }
+    batch.backward(
+      instructions, dhidden: result.gradients.hidden, ditemTokens: ditems, duserTokens: dusers, dslotToken: dslot)
+    let items = itemProjector.gradients(nodes: nodes, dtokens: ditems, pool: pool)
+    let found = userProjector.gradients(nodes: users, dtokens: dusers, pool: pool)
+    var pairs = [
+      (itemProjector.weight, items.weight), (itemProjector.bias, items.bias), (userProjector.weight, found.weight),
+      (userProjector.bias, found.bias),
+    ]
+    if let slotToken, let dslot { pairs.append((slotToken, dslot)) }
+    for (matrix, gradient) in pairs {
+      for index in stride(from: 0, to: matrix.count, by: 5) {
+        let (value, step) = (matrix.base[index], Float(1) / 256)
+        matrix.base[index] = value + step
+        let above = try run().loss
+        matrix.base[index] = value - step
+        let below = try run().loss
+        matrix.base[index] = value
+        let expected = (above - below) / Double(2 * step)
+        #expect(abs(expected - Double(gradient.base[index])) < 0.01 + 0.02 * abs(expected))
       }
     }
   }

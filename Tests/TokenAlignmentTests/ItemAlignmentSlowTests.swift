@@ -33,7 +33,7 @@ struct ItemAlignmentSlowTests {
     var options = TokenAlignment.AlignmentOptions()
     (options.itemEpochs, options.itemsPerInstruction, options.batchSize) = (60, 4, 2)
     options.head = .free
-    let before = AlignmentModel(graph: graph, tokens: model.wordEmbeddings, options: options, seed: 1)
+    let before = AlignmentModel(graph: graph, tokens: TokenStatistics(model), options: options, seed: 1)
     let context = AlignmentContext(
       options: options, seed: 1, pool: pool, progress: { _ in true }, checkpoint: { (_) throws(GLTAError) in })
     let trainer = ItemAlignmentTrainer(

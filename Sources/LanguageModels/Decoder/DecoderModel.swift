@@ -23,6 +23,8 @@ public struct DecoderModel: LanguageModel {
   let head: FrozenLinear?
   let rotary: RotaryTable
 
+  /// `model_type` of the configuration, as "llama".
+  public var architecture: String { configuration.architecture }
   /// The columns of token embeddings and hidden states.
   public var hiddenSize: Int { configuration.hiddenSize }
   /// The longest sequence.

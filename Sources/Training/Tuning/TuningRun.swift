@@ -66,7 +66,7 @@ public struct TuningRun {
     }
     let identity = TuningIdentity(
       configuration: try configuration.hash(), space: space, data: DataHash.of(dataset),
-      languageModel: languageModel?.hash ?? "none")
+      languageModel: languageModel?.identity ?? "none")
     try identity.claim(folder)
     lock = try FileLock(path: folder + "/lock")
     trials = try TuningRun.read(folder + "/trials.jsonl")

@@ -12,7 +12,7 @@ public struct TagTable: Sendable, Equatable {
   public let profile: [[Int32]]
   /// For each item the tags of its neighbours in the graph, best first: what its users are likely to want next.
   public let prediction: [[Int32]]
-  /// Per tag 1 / sqrt(items that have it), so that a vote is not won by what fits everything.
+  /// Per tag 1 / sqrt(items that have it, or predict it where none has), so that a vote is not won by what fits everything.
   private let rarity: [Double]
 
   /// A table of lists that are known already. `profile` and `prediction` have one list for each item, of indices below
@@ -21,9 +21,17 @@ public struct TagTable: Sendable, Equatable {
     self.vocabulary = vocabulary
     self.profile = profile
     self.prediction = prediction
-    var counts = [Int](repeating: 0, count: vocabulary.count)
-    for tags in profile { for tag in tags { counts[Int(tag)] += 1 } }
-    rarity = counts.map { 1 / Double(max(1, $0)).squareRoot() }
+    let (own, predicted) = (
+      TagTable.counts(profile, of: vocabulary.count), TagTable.counts(prediction, of: vocabulary.count)
+    )
+    // Generated interests need not be any item's own tag.
+    rarity = zip(own, predicted).map { 1 / Double(max(1, $0 > 0 ? $0 : $1)).squareRoot() }
+  }
+
+  private static func counts(_ lists: [[Int32]], of vocabulary: Int) -> [Int] {
+    var counts = [Int](repeating: 0, count: vocabulary)
+    for tags in lists { for tag in tags { counts[Int(tag)] += 1 } }
+    return counts
   }
 
   /// A table without tags, for runs without them.

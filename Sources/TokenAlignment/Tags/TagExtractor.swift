@@ -28,11 +28,15 @@ public enum TagExtractor {
     let own = try tags(of: catalogue, itemEmbeddings: itemEmbeddings, pool: pool) { (texts) throws(GLTAError) in
       try embedder.embed(texts, maximumTokens: 16, pool: pool)
     }
-    guard !own.vocabulary.isEmpty else { return own }
+    return own.vocabulary.isEmpty ? own : completing(own, graph: graph, pool: pool)
+  }
+
+  /// A table whose items' prediction tags are a vote of their neighbours in the graph.
+  static func completing(_ own: TagTable, graph: GraphEmbeddings, pool: ThreadPool) -> TagTable {
     let items = graph.items.copy()
     for row in 0..<items.rows { TextEmbedder.normalize(items.columns, items.row(row)) }
     let around = nearest(neighbours + 1, queries: items, among: ItemMatrix(items), pool: pool)
-    let prediction = (0..<catalogue.count).map { item in
+    let prediction = around.indices.map { item in
       let others = around[item].filter { $0 != Int32(item) }.prefix(neighbours)
       return own.tags(of: others, profileCount: tagsPerItem, predictionCount: 0).profile
     }

@@ -1,0 +1,141 @@
+import Bundles
+import Foundation
+public import Interactions
+public import LanguageModels
+public import Tensors
+public import TokenAlignment
+
+/// Asks a decoder for the tags of every item of a catalogue, several at once, and keeps each answer as soon as it is there.
+public struct TagRun {
+  /// What is asked for.
+  public struct Options: Sendable {
+    /// Tags that say what an item is; zero asks for none.
+    public var tags = 6
+    /// Words for what its users are likely to want; zero asks for none.
+    public var interests = 6
+    /// Words of an item's text that the model reads.
+    public var wordsPerItem = 60
+    /// Tokens of an answer for each word that is asked for, commas included.
+    public var tokensPerWord = 5
+    /// Items that are asked about at once.
+    public var batch = 16
+
+    /// Six of each.
+    public init() {}
+
+    /// - Throws: `GLTAError.invalidArgument` naming the number.
+    func validate() throws(GLTAError) {
+      try Setting.require("tags", tags, in: 0...64)
+      try Setting.require("interests", interests, in: 0...64)
+      guard tags + interests > 0 else {
+        throw GLTAError(.invalidArgument, "neither tags nor interests are asked for")
+      }
+    }
+  }
+
+  /// The name in progress and messages.
+  public static let stage = "tags of items"
+
+  private let options: Options
+  private let catalogue: ItemCatalogue
+  private let generator: TextGenerator
+  private let identity: String
+  private let out: String
+  private let known: TagFile?
+
+  /// A run over the items of a catalogue that have a text.
+  ///
+  /// - Parameters:
+  ///   - identity: tells this model from others (`LoadedLanguageModel.identity`).
+  ///   - resume: whether answers that are in the file already are kept.
+  /// - Throws: `GLTAError.invalidArgument` for options that cannot work, `.inputOutput` where a file is at `out` and is
+  ///   not to be kept, `.invalidFile` where it holds something else.
+  public init(
+    options: Options, catalogue: ItemCatalogue, generator: TextGenerator, identity: String, out: String, resume: Bool
+  ) throws(GLTAError) {
+    try options.validate()
+    self.options = options
+    self.catalogue = catalogue
+    self.generator = generator
+    self.identity = identity
+    self.out = out
+    let exists = FileManager.default.fileExists(atPath: out)
+    guard resume || !exists else {
+      throw GLTAError(.inputOutput, "\(out) is there already", hint: "--resume goes on with it")
+    }
+    known = exists ? try TagFile(path: out) : nil
+  }
+
+  /// Asks for what the file does not have yet.
+  ///
+  /// - Returns: items that were asked about, and items whose tags the file had.
+  /// - Throws: `GLTAError.interrupted` where `progress` asked for it: what was written stays. Errors of the generator and
+  ///   of the file.
+  public func run(progress: ProgressHandler) throws(GLTAError) -> (asked: Int, known: Int) {
+    let lock = try FileLock(path: out + ".lock")
+    defer {
+      withExtendedLifetime(lock) {}
+      try? FileManager.default.removeItem(atPath: out + ".lock")
+    }
+    let questions = try makeQuestions()
+    let latest = known?.latest ?? [:]
+    let open = questions.filter { latest[$0.id]?.hash != $0.hash }
+    let writer = try TagFileWriter(path: out, keeping: known)
+    let tagPrefix = try generator.sharedPrefix(of: questions.map(\.tagPrompt))
+    let interestPrefix = try generator.sharedPrefix(of: questions.map(\.interestPrompt))
+    for start in stride(from: 0, to: open.count, by: options.batch) {
+      let part = Array(open[start..<min(open.count, start + options.batch)])
+      let tags = try answers(part.map(\.tagPrompt), after: tagPrefix, count: options.tags)
+      let interests = try answers(part.map(\.interestPrompt), after: interestPrefix, count: options.interests)
+      try writer.append(
+        part.indices.map {
+          TagFile.Line(id: part[$0].id, hash: part[$0].hash, tags: tags[$0], interests: interests[$0])
+        })
+      let done = start + part.count
+      let goesOn = progress(
+        TrainingProgress(stage: Self.stage, epoch: 1, epochs: 1, step: done, steps: open.count, loss: .nan))
+      guard goesOn || done == open.count else { throw .stopped(Self.stage, after: "\(done) of \(open.count) items") }
+    }
+    return (open.count, questions.count - open.count)
+  }
+
+  private struct Question {
+    let id: String
+    let tagPrompt: [Int32]
+    let interestPrompt: [Int32]
+    let hash: String
+  }
+
+  private func makeQuestions() throws(GLTAError) -> [Question] {
+    var questions: [Question] = []
+    for item in 0..<catalogue.count {
+      let text = ItemText.text(of: item, in: catalogue, words: options.wordsPerItem)
+      guard !text.isEmpty else { continue }
+      let tags = try prompt(
+        "Give \(options.tags) short tags that describe the item below. Answer with the tags only, "
+          + "separated by commas.", text)
+      let interests = try prompt(
+        "Name \(options.interests) topics that people who like the item below are likely to enjoy. "
+          + "Answer with short words only, separated by commas.", text)
+      var hasher = ContentHash()
+      hasher.update("tags 1 \(identity) \(options.tags) \(options.interests) \(options.tokensPerWord)\n")
+      hasher.update("\(tags) \(interests)")
+      questions.append(
+        Question(id: catalogue.ids[item], tagPrompt: tags, interestPrompt: interests, hash: hasher.finish()))
+    }
+    return questions
+  }
+
+  private func prompt(_ task: String, _ text: String) throws(GLTAError) -> [Int32] {
+    guard generator.canChat else { return generator.ids(ofPrompt: "\(task)\n\nItem: \(text)\nAnswer:") }
+    return try generator.ids(ofChat: [ChatMessage(.user, "\(task)\n\nItem: \(text)")])
+  }
+
+  private func answers(
+    _ prompts: [[Int32]], after prefix: TextGenerator.SharedPrefix?, count: Int
+  ) throws(GLTAError) -> [[String]] {
+    guard count > 0 else { return prompts.map { _ in [] } }
+    return try generator.answers(to: prompts, after: prefix, maximumTokens: count * options.tokensPerWord)
+      .map { TagAnswer.tags(in: $0, count: count) }
+  }
+}

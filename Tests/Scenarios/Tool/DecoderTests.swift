@@ -1,0 +1,101 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Everything that is said of encoders holds for decoders.
+struct DecoderTests {
+  private static let model = TestPaths.root + "/Tests/Golden/llama-tiny"
+
+  /// Fewer steps than the recipe: 60 users of characters, not words.
+  private static func config(_ folder: TemporaryFolder) throws -> String {
+    try folder.write(
+      "config.json",
+      """
+      {"graph": {"epochs": 5}, "alignment": {"itemEpochs": 1, "userEpochs": 2, "slots": 4, "profileTags": 2,
+      "predictionTags": 2, "historyLength": 8, "wordsPerItem": 4}}
+      """)
+  }
+
+  private func train(_ world: SmallWorld, _ folder: TemporaryFolder, out: String, _ more: [String] = []) throws
+    -> Tool.Output
+  {
+    try Tool.succeed(
+      [
+        "train", "--data", world.data, "--language-model", Self.model, "--out", out, "--config",
+        try Self.config(folder), "--recipe", "paper", "--json",
+      ] + more)
+  }
+
+  @Test func trainsAllStagesAndRanks() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    let (one, two) = (folder.path + "/one", folder.path + "/two")
+    let first = try train(world, folder, out: one)
+    let second = try train(world, folder, out: two, ["--threads", "1", "--copy-language-model"])
+    #expect(first.json["contentHash"] as? String == second.json["contentHash"] as? String)
+    let inspected = try Tool.succeed(["inspect", "--bundle", one])
+    #expect(inspected.out.contains("llama, hidden 48"))
+    for mode in ["slots", "first", "autoregressive"] {
+      let ranking = ["recommend", "--user", "u3", "--mode", mode, "--json"]
+      let (a, b) = (
+        try Tool.succeed(ranking + ["--bundle", one]), try Tool.succeed(ranking + ["--bundle", two, "--threads", "1"])
+      )
+      #expect(a.out == b.out)
+      #expect((a.json["items"] as? [Any])?.count == 10)
+    }
+    for precision in ["bf16", "int8"] {
+      try Tool.succeed(["recommend", "--user", "u3", "--bundle", one, "--precision", precision])
+    }
+    try Tool.succeed(["evaluate", "--bundle", one])
+    try Tool.refuse(
+      ["recommend", "--user", "u3", "--bundle", one, "--language-model", SmallWorld.model], saying: ["was made with"])
+  }
+
+  @Test func writesTagsAndGoesOnAfterAKill() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    let (whole, killed) = (folder.path + "/whole.jsonl", folder.path + "/killed.jsonl")
+    func arguments(_ out: String) -> [String] {
+      ["tags", "--data", world.data, "--language-model", Self.model, "--out", out, "--batch", "3"]
+    }
+    try Tool.succeed(arguments(whole))
+    _ = try Tool.run(
+      arguments(killed),
+      watch: { (FileManager.default.contents(atPath: killed)?.count ?? 0) > 0 ? SIGKILL : nil })
+    // A line that a kill cut off.
+    let handle = try #require(FileHandle(forWritingAtPath: killed))
+    try handle.seekToEnd()
+    try handle.write(contentsOf: Data("{\"id\": \"i9".utf8))
+    try handle.close()
+    try Tool.refuse(arguments(killed), saying: ["--resume"])
+    try Tool.succeed(arguments(killed) + ["--resume", "--threads", "1"])
+    #expect(FileManager.default.contents(atPath: killed) == FileManager.default.contents(atPath: whole))
+    let again = try Tool.succeed(arguments(killed) + ["--resume"])
+    #expect(again.out.contains("40 of them known before"))
+    let out = folder.path + "/bundle"
+    _ = try train(world, folder, out: out, ["--tags", "generated", "--tags-file", whole])
+    let tags = try String(contentsOfFile: out + "/tags.json", encoding: .utf8)
+    #expect(tags.contains("vocabulary"))
+    try Tool.refuse(arguments(folder.path + "/x").map { $0 == Self.model ? SmallWorld.model : $0 }, saying: ["decoder"])
+  }
+
+  @Test func generatesTheSameTextOnAnyThreads() throws {
+    func generate(_ more: [String]) throws -> String {
+      try Tool.succeed(
+        ["model", "generate", "--language-model", Self.model, "--prompt", "the war", "--max-tokens", "20"] + more
+      ).out
+    }
+    #expect(try generate([]) == generate(["--threads", "1"]))
+    let drawn = ["--temperature", "1.5", "--seed", "7"]
+    #expect(try generate(drawn) == generate(drawn + ["--threads", "1"]))
+    #expect(try generate(drawn) != generate(["--temperature", "1.5", "--seed", "8"]))
+    try Tool.refuse(
+      [
+        "model", "generate", "--language-model", Self.model, "--prompt", String(repeating: "war ", count: 200),
+      ], saying: ["tokens", "shorten"])
+    try Tool.refuse(
+      ["model", "generate", "--language-model", Self.model, "--prompt", "war", "--chat"], saying: ["chat template"])
+    try Tool.refuse(
+      ["model", "generate", "--language-model", SmallWorld.model, "--prompt", "war"], saying: ["does not write"])
+  }
+}

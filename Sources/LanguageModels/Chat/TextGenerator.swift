@@ -32,6 +32,9 @@ public struct TextGenerator {
   /// Whether the model has a chat template that is known.
   public var canChat: Bool { chat != nil }
 
+  /// The longest sequence, prompt and answer together.
+  public var maximumLength: Int { model.maximumLength }
+
   /// The ids of a text that the model goes on with.
   public func ids(ofPrompt prompt: String) -> [Int32] { tokenizer.sequenceStart + tokenizer.encode(prompt) }
 

@@ -6,10 +6,15 @@ enum TagPrompt {
   /// What people like who like it.
   case interests(count: Int)
 
+  /// Worked examples at the most.
+  static let mostExamples = 2
+
   /// The text for an item, up to where the answer goes on the same line.
-  func text(for item: String) -> String {
+  ///
+  /// - Parameter examples: of `mostExamples`; a model of few positions has no room for them.
+  func text(for item: String, examples: Int) -> String {
     let (title, label, count) = head
-    let examples = zip(TagPrompt.items, answers).map { item, words in
+    let examples = zip(TagPrompt.items, answers).prefix(examples).map { item, words in
       "Item: \(item)\n\(label): \(words.prefix(count).joined(separator: ", "))\n\n"
     }
     return "\(title), separated by commas.\n\n\(examples.joined())Item: \(item)\n\(label):"

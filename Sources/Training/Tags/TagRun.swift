@@ -106,13 +106,26 @@ public struct TagRun {
     let hash: String
   }
 
+  /// The questions with as many worked examples as leave all of them room for an answer.
   private func makeQuestions() -> [Question] {
+    let answer = max(options.tags, options.interests) * options.tokensPerWord
+    for examples in stride(from: TagPrompt.mostExamples, to: 0, by: -1) {
+      let questions = makeQuestions(examples: examples)
+      let longest = questions.map { max($0.tagPrompt.count, $0.interestPrompt.count) }.max() ?? 0
+      if longest + answer <= generator.maximumLength { return questions }
+    }
+    return makeQuestions(examples: 0)
+  }
+
+  private func makeQuestions(examples: Int) -> [Question] {
     var questions: [Question] = []
     for item in 0..<catalogue.count {
       let text = ItemText.text(of: item, in: catalogue, words: options.wordsPerItem)
       guard !text.isEmpty else { continue }
-      let tags = generator.ids(ofPrompt: TagPrompt.tags(count: options.tags).text(for: text))
-      let interests = generator.ids(ofPrompt: TagPrompt.interests(count: options.interests).text(for: text))
+      func ids(_ prompt: TagPrompt) -> [Int32] {
+        generator.ids(ofPrompt: prompt.text(for: text, examples: examples))
+      }
+      let (tags, interests) = (ids(.tags(count: options.tags)), ids(.interests(count: options.interests)))
       var hasher = ContentHash()
       hasher.update("tags 2 \(identity) \(options.tags) \(options.interests) \(options.tokensPerWord)\n")
       hasher.update("\(tags) \(interests)")

@@ -18,7 +18,7 @@ mistral's, without and with a window). Tensors of a golden file, n = 0, 1, ...:
 
 Passes run in double precision, so that the goldens are exact to the last bit of f32 or nearly; greedy continuations are
 those of double precision, of prompts whose best two logits are well apart at every step.
-Needs `pip install torch transformers safetensors` (written with torch 2.15 and transformers 5.23).
+Needs `pip install torch transformers safetensors` (written with torch 2.15 and transformers 5.24).
 """
 
 import shutil

@@ -11,16 +11,7 @@ public enum RotaryEmbedding {
   public static func forward(
     heads: Int, headColumns: Int, angles: UnsafePointer<Float>, x: UnsafeMutablePointer<Float>
   ) {
-    let half = headColumns / 2
-    for head in 0..<heads {
-      let (first, second) = (x + head * headColumns, x + head * headColumns + half)
-      forEachVector(to: half) { offset, lanes in
-        let (a, b) = (load8(first + offset, lanes), load8(second + offset, lanes))
-        let (cosine, sine) = (load8(angles + offset, lanes), load8(angles + half + offset, lanes))
-        store8(first + offset, (a * cosine).addingProduct(-b, sine), lanes)
-        store8(second + offset, (b * cosine).addingProduct(a, sine), lanes)
-      }
-    }
+    turn(heads: heads, headColumns: headColumns, angles: angles, sign: 1, x)
   }
 
   /// Turns the gradient of each head of a row back, in place. Where the cosines and sines carry a factor, as YaRN's do,
@@ -28,14 +19,22 @@ public enum RotaryEmbedding {
   public static func backward(
     heads: Int, headColumns: Int, angles: UnsafePointer<Float>, dx: UnsafeMutablePointer<Float>
   ) {
+    turn(heads: heads, headColumns: headColumns, angles: angles, sign: -1, dx)
+  }
+
+  /// - Parameter sign: 1 turns by the angles, -1 back.
+  @inline(__always)
+  private static func turn(
+    heads: Int, headColumns: Int, angles: UnsafePointer<Float>, sign: Float, _ x: UnsafeMutablePointer<Float>
+  ) {
     let half = headColumns / 2
     for head in 0..<heads {
-      let (first, second) = (dx + head * headColumns, dx + head * headColumns + half)
+      let (first, second) = (x + head * headColumns, x + head * headColumns + half)
       forEachVector(to: half) { offset, lanes in
         let (a, b) = (load8(first + offset, lanes), load8(second + offset, lanes))
-        let (cosine, sine) = (load8(angles + offset, lanes), load8(angles + half + offset, lanes))
-        store8(first + offset, (a * cosine).addingProduct(b, sine), lanes)
-        store8(second + offset, (b * cosine).addingProduct(-a, sine), lanes)
+        let (cosine, sine) = (load8(angles + offset, lanes), sign * load8(angles + half + offset, lanes))
+        store8(first + offset, (a * cosine).addingProduct(-b, sine), lanes)
+        store8(second + offset, (b * cosine).addingProduct(a, sine), lanes)
       }
     }
   }

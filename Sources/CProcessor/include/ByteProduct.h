@@ -170,8 +170,12 @@ static inline void glta_round_to_bytes(
       unit = tail;
     }
     const glta_row first = *(const glta_row *)unit, second = *(const glta_row *)(unit + 16);
-    const float largest = __builtin_reduce_max(
-        __builtin_elementwise_max(__builtin_elementwise_abs(first), __builtin_elementwise_abs(second)));
+    // The largest by its bits: floats without a sign are in their order, and a maximum of whole numbers is a tree, where
+    // one of floats goes lane by lane for fear of NaN.
+    const int bits = __builtin_reduce_max(
+        __builtin_elementwise_max((glta_integers)first & 0x7fffffff, (glta_integers)second & 0x7fffffff));
+    float largest;
+    __builtin_memcpy(&largest, &bits, sizeof largest);
     const float inverse = largest > 0 ? 127 / largest : 0;
     glta_integers low = (glta_integers)__builtin_elementwise_fma(first, (glta_row)inverse, magic);
     glta_integers high = (glta_integers)__builtin_elementwise_fma(second, (glta_row)inverse, magic);

@@ -20,7 +20,7 @@ public struct Recommender: Sendable {
     self.bundle = bundle
     encoder = GraphEncoderStage(bundle: bundle)
     aligner = try TokenAlignerStage(bundle: bundle, tokenizer: tokenizer, maximumLength: model.maximumLength)
-    ranker = LogitsRankerStage(bundle: bundle, model: model)
+    ranker = try LogitsRankerStage(bundle: bundle, model: model, tokenizer: tokenizer)
   }
 
   /// The ranking of one request.

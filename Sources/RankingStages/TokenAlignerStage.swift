@@ -22,6 +22,18 @@ public struct AlignedPrompt: Sendable {
     self.softPositions = softPositions
     self.slotPositions = slotPositions
   }
+
+  /// Whether its first positions hold these tokens, and neither soft tokens nor slots.
+  func begins(with ids: [Int32]) -> Bool {
+    tokenIDs.starts(with: ids) && (softPositions + slotPositions).allSatisfy { $0 >= ids.count }
+  }
+
+  /// The prompt behind its first positions, which hold neither soft tokens nor slots.
+  func dropFirst(_ count: Int) -> AlignedPrompt {
+    AlignedPrompt(
+      tokenIDs: Array(tokenIDs.dropFirst(count)), softTokens: softTokens,
+      softPositions: softPositions.map { $0 - Int32(count) }, slotPositions: slotPositions.map { $0 - Int32(count) })
+  }
 }
 
 /// Stage two of serving: from a user's vector and history to a prompt. A pure function of the bundle and its input.

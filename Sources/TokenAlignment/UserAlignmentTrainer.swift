@@ -32,7 +32,8 @@ public struct UserAlignmentTrainer {
     self.writer = writer
     self.parts = parts
     self.validate = validate
-    batch = InstructionBatch(model: model, activationBytes: context.options.activationBytes, pool: context.pool)
+    batch = InstructionBatch(
+      model: model, opening: writer.opening, activationBytes: context.options.activationBytes, pool: context.pool)
   }
 
   /// Tunes the user projector, the head and the slot's token of `alignment` and returns the best model of the validated ones; the item

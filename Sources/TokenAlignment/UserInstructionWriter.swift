@@ -20,6 +20,9 @@ public struct UserInstructionWriter: Sendable {
     tagIDs = tags.vocabulary.map { tokenizer.encodeWithin($0) }
   }
 
+  /// What all of its instructions begin with.
+  public var opening: [Int32] { writer.opening }
+
   /// The instruction of a user with the tags and slots of the options.
   ///
   /// - Parameters:

@@ -49,7 +49,7 @@ private struct World: Sendable {
     }
   }
   var ranker: LogitsRankerService {
-    LogitsRankerService(served, model: model.model, pool: ThreadPool(threads: 1))
+    get throws { try LogitsRankerService(served, model, pool: ThreadPool(threads: 1)) }
   }
 }
 
@@ -117,7 +117,7 @@ struct StageServicesTests {
     _ input: [StreamChunk], _ request: RunRequest, _ world: World
   ) throws -> (final: RankingSnapshot, snapshots: [(RankingSnapshot, MessageFlags)]) {
     let exchange = ScriptedExchange(.run(request), input: input, flags: [.stream, .titles])
-    let ranker = world.ranker
+    let ranker = try world.ranker
     var pass = ranker.makeScratch()
     try ranker.run(exchange, scratch: &pass)
     let snapshots = exchange.sent.compactMap { sent -> (RankingSnapshot, MessageFlags)? in

@@ -76,7 +76,7 @@ public struct TextGenerator {
       common = common.prefix(zip(common, prompt.dropLast()).prefix { $0 == $1 }.count)
     }
     guard common.count > 1 else { return nil }
-    return SharedPrefix(length: common.count, cache: try generator.prefill(Array(common)))
+    return SharedPrefix(ids: Array(common), cache: try generator.prefill(Array(common)))
   }
 
   /// The best answers to several prompts, computed together.
@@ -87,13 +87,7 @@ public struct TextGenerator {
     to prompts: [[Int32]], after prefix: SharedPrefix? = nil, maximumTokens: Int
   ) throws(GLTAError) -> [String] {
     let options = GenerationOptions(maximumTokens: maximumTokens, stopTokens: stopTokens)
-    let rests = prompts.map { Array($0.dropFirst(prefix?.length ?? 0)) }
+    let rests = prompts.map { Array($0.dropFirst(prefix?.count ?? 0)) }
     return try generator.generate(rests, after: prefix?.cache, options: options).map { tokenizer.decode($0.tokens) }
-  }
-
-  /// The first tokens of prompts with what the model made of them.
-  public struct SharedPrefix {
-    let length: Int
-    let cache: KVCache
   }
 }

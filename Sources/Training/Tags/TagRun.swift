@@ -136,7 +136,7 @@ public struct TagRun {
   }
 
   private func answers(
-    _ prompts: [[Int32]], after prefix: TextGenerator.SharedPrefix?, count: Int
+    _ prompts: [[Int32]], after prefix: SharedPrefix?, count: Int
   ) throws(GLTAError) -> [[String]] {
     guard count > 0 else { return prompts.map { _ in [] } }
     return try generator.answers(to: prompts, after: prefix, maximumTokens: count * options.tokensPerWord)

@@ -3,6 +3,7 @@ import Bundles
 import Foundation
 import GraphEncoding
 import Interactions
+import LanguageModels
 import RankingEvaluation
 import Tensors
 import TokenAlignment
@@ -95,6 +96,7 @@ struct TrainCommand: ParsableCommand {
       case .givenWhole: .givenWhole
       case .coldItems: .coldItems(share: share, seed: seed)
       }
+    configuration.suitInstructions(toCausal: model.model.isCausal)
     }
   }
 

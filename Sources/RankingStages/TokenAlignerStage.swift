@@ -61,9 +61,12 @@ public struct TokenAlignerStage: Sendable {
 
   /// The prompt for somebody.
   ///
+  /// - Parameters:
+  ///   - items: all that is known of the user, ascending.
+  ///   - user: who that is; nil for somebody new.
   /// - Throws: `GLTAError.invalidArgument` where template and slots exceed the model's positions.
-  public func align(_ view: UserView, items: [Int32]) throws(GLTAError) -> AlignedPrompt {
-    let instruction = try writer.write(view: view, items: items)
+  public func align(_ view: UserView, items: [Int32], user: Int?) throws(GLTAError) -> AlignedPrompt {
+    let instruction = try writer.write(view: view, items: items, user: user)
     let hidden = bundle.itemTokens.columns
     let soft = Tensor(.bf16, shape: [instruction.nodes.count, hidden])
     for (row, node) in instruction.nodes.enumerated() {

@@ -120,7 +120,7 @@ public struct UserAlignmentTrainer {
       let items = Array(parts.visible[user])
       let view = UserView(items: items, graph: graph, historyLength: context.options.historyLength)
       for (column, value) in view.vector.enumerated() { nodes[row, column] = value }
-      instructions.append(try writer.write(view: view, items: items))
+      instructions.append(try writer.write(view: view, items: items, user: user))
       targets += drawTargets(user, epoch: epoch)
     }
     let hidden = try batch.forward(

@@ -67,6 +67,9 @@ public struct BERTModel: LanguageModel {
   /// Memory for one sequence at a time; see `BERTPass`.
   public func makePass(pool: ThreadPool) -> any LanguageModelPass { BERTPass(model: self, pool: pool) }
 
+  /// Nothing: every position sees the whole sequence.
+  public func readPrefix(_ ids: [Int32], pool: ThreadPool) -> SharedPrefix? { nil }
+
   /// Floats that a pass of `length` tokens keeps under a policy.
   public func retainedFloats(length: Int, retention: Retention) -> Int {
     BERTPass.retainedFloats(model: self, length: length, retention: retention)

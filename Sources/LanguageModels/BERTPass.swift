@@ -44,12 +44,14 @@ public final class BERTPass: LanguageModelPass {
   ///
   /// - Parameters:
   ///   - inputEmbeddings: L x hiddenSize, before positions are added: token embeddings, or projected nodes among them.
+  ///   - prefix: nil, as `BERTModel.readPrefix` gives.
   ///   - wanted: positions, ascending; the last layer computes no others. nil = all.
   ///   - retention: what is kept for `backward`.
   /// - Throws: `GLTAError.invalidArgument` where L is zero or beyond the model's positions.
   public func forward(
-    inputEmbeddings: Matrix, wanted: [Int]? = nil, retention: Retention = .nothing
+    inputEmbeddings: Matrix, after prefix: SharedPrefix? = nil, wanted: [Int]? = nil, retention: Retention = .nothing
   ) throws(GLTAError) -> Matrix {
+    precondition(prefix == nil, "an encoder has no positions that know nothing of what follows")
     let length = inputEmbeddings.rows
     guard length > 0, length <= model.maximumLength else {
       throw GLTAError(

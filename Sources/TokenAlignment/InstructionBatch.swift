@@ -3,6 +3,8 @@ package import Tensors
 
 /// Runs a batch of instructions through the frozen language model and back to its inputs.
 ///
+/// What all of them begin with is read once, where the model allows it (`LanguageModel.readPrefix`).
+///
 /// Each instruction is a sequence of its own on a thread of its own; nothing is padded. Losses need all slots of a batch
 /// at once (one product with the item matrix), so all passes of a batch live together; where their activations would
 /// exceed the budget, only layer inputs are kept.
@@ -10,10 +12,14 @@ package final class InstructionBatch {
   private let model: any LanguageModel
   private let pool: ThreadPool
   private let activationBytes: Int
+  private let opening: [Int32]
+  private var prefix: SharedPrefix?
   private var passes: [any LanguageModelPass] = []
 
-  package init(model: any LanguageModel, activationBytes: Int, pool: ThreadPool) {
+  /// - Parameter opening: what all instructions begin with (`InstructionWriter.opening`).
+  package init(model: any LanguageModel, opening: [Int32] = [], activationBytes: Int, pool: ThreadPool) {
     self.model = model
+    self.opening = opening
     self.activationBytes = activationBytes
     self.pool = pool
   }
@@ -27,7 +33,9 @@ package final class InstructionBatch {
   package func forward(
     _ instructions: [Instruction], itemTokens: Matrix, userTokens: Matrix?, slotToken: Matrix? = nil
   ) throws(GLTAError) -> Matrix {
+    if passes.isEmpty { prefix = try model.readPrefix(opening, pool: pool) }
     while passes.count < instructions.count { passes.append(model.makePass(pool: .serial)) }
+    let instructions = rests(of: instructions)
     let retention = retention(for: instructions)
     let offsets = slotOffsets(instructions)
     let hidden = Matrix(rows: offsets[instructions.count], columns: model.hiddenSize)
@@ -38,7 +46,7 @@ package final class InstructionBatch {
         let input = inputEmbeddings(
           instruction, itemTokens: itemTokens, userToken: userTokens?.slice(index..<index + 1), slotToken: slotToken)
         let states = try passes[index].forward(
-          inputEmbeddings: input, wanted: instruction.slotPositions, retention: retention)
+          inputEmbeddings: input, after: prefix, wanted: instruction.slotPositions, retention: retention)
         hidden.slice(offsets[index]..<offsets[index + 1]).assign(states)
       } catch { failures.record(error, at: index) }
     }
@@ -59,7 +67,7 @@ package final class InstructionBatch {
         gradients[index] = passes[index].backward(dhidden.slice(offsets[index]..<offsets[index + 1]))
       }
     }
-    for (index, instruction) in instructions.enumerated() {
+    for (index, instruction) in rests(of: instructions).enumerated() {
       guard let gradient = gradients[index] else { continue }
       for (node, position) in zip(instruction.nodes, instruction.nodePositions) {
         switch node {
@@ -74,6 +82,12 @@ package final class InstructionBatch {
         }
       }
     }
+  }
+
+  /// What the passes read: the instructions behind what is known.
+  private func rests(of instructions: [Instruction]) -> [Instruction] {
+    guard let prefix else { return instructions }
+    return instructions.map { $0.dropFirst(prefix.count) }
   }
 
   private func inputEmbeddings(

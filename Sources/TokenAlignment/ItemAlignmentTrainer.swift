@@ -37,7 +37,8 @@ public struct ItemAlignmentTrainer {
     writer = InstructionWriter(
       template: template, tokenizer: tokenizer, maximumLength: model.maximumLength,
       hasSlotToken: AlignmentModel.needsSlotToken(model: model, tokenizer: tokenizer))
-    batch = InstructionBatch(model: model, activationBytes: context.options.activationBytes, pool: context.pool)
+    batch = InstructionBatch(
+      model: model, opening: writer.opening, activationBytes: context.options.activationBytes, pool: context.pool)
   }
 
   /// Tunes the item projector, the head and the slot's token of `alignment`, which it returns as a new model.

@@ -132,6 +132,22 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
     return old
   }
 
+  /// Takes the instructions for decoders, where the language model is one and the instructions are those of the recipe.
+  public mutating func suitInstructions(toCausal isCausal: Bool) {
+    guard isCausal else { return }
+    if itemTemplate == InstructionTemplate.itemAlignment.source {
+      itemTemplate = InstructionTemplate.itemAlignmentOfDecoders.source
+    }
+    if userTemplate == InstructionTemplate.userAlignment.source {
+      userTemplate = InstructionTemplate.userAlignmentOfDecoders.source
+    }
+  }
+
+  /// What alignment shows of each user's training items, and what it predicts.
+  public func visibleParts(of split: InteractionSplit) -> VisibleParts {
+    VisibleParts(train: split.train, targetShare: alignment.targetShare, seed: seed)
+  }
+
   /// SHA-256 of the configuration's canonical JSON (keys sorted), 64 hexadecimal digits.
   ///
   /// - Throws: `GLTAError.invalidArgument` for a number that JSON does not have, such as infinity.

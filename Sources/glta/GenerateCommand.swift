@@ -18,6 +18,8 @@ extension ModelCommand {
     var chat = false
     @Option(help: ArgumentHelp("What stands above a chat.", valueName: "text"))
     var system: String?
+    @Flag(help: "A model that thinks aloud before it answers a chat (Qwen3) answers at once.")
+    var noThinking = false
     @Option(help: "Tokens to generate at most.")
     var maxTokens = 256
     @Option(help: "How freely tokens are drawn; 0 takes the best.")
@@ -34,6 +36,7 @@ extension ModelCommand {
     func validate() throws {
       guard maxTokens >= 1 else { throw ValidationError("--max-tokens is \(maxTokens), expected at least 1") }
       guard system == nil || chat else { throw ValidationError("--system needs --chat") }
+      guard !noThinking || chat else { throw ValidationError("--no-thinking needs --chat") }
     }
 
     func run() throws {
@@ -44,7 +47,8 @@ extension ModelCommand {
       let ids =
         chat
         ? try generator.ids(
-          ofChat: (system.map { [ChatMessage(.system, $0)] } ?? []) + [ChatMessage(.user, prompt)])
+          ofChat: (system.map { [ChatMessage(.system, $0)] } ?? []) + [ChatMessage(.user, prompt)],
+          thinking: !noThinking)
         : generator.ids(ofPrompt: prompt)
       let length = loaded.model.maximumLength
       guard !ids.isEmpty, ids.count < length else {

@@ -106,33 +106,53 @@ public struct TagRun {
     let hash: String
   }
 
-  /// The questions with as many worked examples as leave all of them room for an answer.
-  private func makeQuestions() -> [Question] {
-    let answer = max(options.tags, options.interests) * options.tokensPerWord
-    for examples in stride(from: TagPrompt.mostExamples, to: 0, by: -1) {
-      let questions = makeQuestions(examples: examples)
-      let longest = questions.map { max($0.tagPrompt.count, $0.interestPrompt.count) }.max() ?? 0
-      if longest + answer <= generator.maximumLength { return questions }
-    }
-    return makeQuestions(examples: 0)
+  private func longest(_ questions: [Question]) -> Int {
+    questions.map { max($0.tagPrompt.count, $0.interestPrompt.count) }.max() ?? 0
   }
 
-  private func makeQuestions(examples: Int) -> [Question] {
-    var questions: [Question] = []
-    for item in 0..<catalogue.count {
-      let text = ItemText.text(of: item, in: catalogue, words: options.wordsPerItem)
-      guard !text.isEmpty else { continue }
-      func ids(_ prompt: TagPrompt) -> [Int32] {
-        generator.ids(ofPrompt: prompt.text(for: text, examples: examples))
-      }
-      let (tags, interests) = (ids(.tags(count: options.tags)), ids(.interests(count: options.interests)))
-      var hasher = ContentHash()
-      hasher.update("tags 2 \(identity) \(options.tags) \(options.interests) \(options.tokensPerWord)\n")
-      hasher.update("\(tags) \(interests)")
-      questions.append(
-        Question(id: catalogue.ids[item], tagPrompt: tags, interestPrompt: interests, hash: hasher.finish()))
+  /// Tokens of an answer at the most.
+  private var answerLength: Int { max(options.tags, options.interests) * options.tokensPerWord }
+
+  /// The questions with as many worked examples as leave all of them room for an answer.
+  private func makeQuestions() -> [Question] {
+    for examples in stride(from: TagPrompt.mostExamples, to: 0, by: -1) {
+      let questions = texts.map { question($0.item, $0.text, examples: examples) }
+      if hasRoom(questions) { return questions }
     }
-    return questions
+    return texts.map { item, text in
+      var (text, question) = (text, question(item, text, examples: 0))
+      while !hasRoom([question]), text.count > 1 {
+        text = String(text.prefix(text.count / 2))
+        question = self.question(item, text, examples: 0)
+      }
+      return question
+    }
+  }
+
+  private func hasRoom(_ questions: [Question]) -> Bool {
+    longest(questions) + answerLength <= generator.maximumLength
+  }
+
+  /// The items with a text. One without spaces has no end by words.
+  private var texts: [(item: Int, text: String)] {
+    (0..<catalogue.count).compactMap { item in
+      let text = ItemText.text(of: item, in: catalogue, words: options.wordsPerItem)
+      return text.isEmpty ? nil : (item, String(text.prefix(options.wordsPerItem * Self.charactersPerWord)))
+    }
+  }
+
+  /// More than texts of words have on the average.
+  private static let charactersPerWord = 16
+
+  private func question(_ item: Int, _ text: String, examples: Int) -> Question {
+    func ids(_ prompt: TagPrompt) -> [Int32] {
+      generator.ids(ofPrompt: prompt.text(for: text, examples: examples))
+    }
+    let (tags, interests) = (ids(.tags(count: options.tags)), ids(.interests(count: options.interests)))
+    var hasher = ContentHash()
+    hasher.update("tags 2 \(identity) \(options.tags) \(options.interests) \(options.tokensPerWord)\n")
+    hasher.update("\(tags) \(interests)")
+    return Question(id: catalogue.ids[item], tagPrompt: tags, interestPrompt: interests, hash: hasher.finish())
   }
 
   private func answers(

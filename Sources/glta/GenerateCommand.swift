@@ -30,6 +30,8 @@ extension ModelCommand {
     var topP: Float = 1
     @Option(help: "The seed of what is drawn.")
     var seed: UInt64 = 42
+    @Flag(help: "Print the text at its end, with figures, as JSON.")
+    var json = false
     @OptionGroup var precision: PrecisionOptions
     @OptionGroup var threading: ThreadOptions
 
@@ -61,17 +63,37 @@ extension ModelCommand {
       let options = GenerationOptions(
         maximumTokens: maxTokens, stopTokens: generator.stopTokens,
         sampling: SamplingOptions(temperature: temperature, topK: topK, topP: topP, seed: seed))
+      let plan = generator.memoryPlan(prompts: 1, length: ids.count, maximumTokens: maxTokens)
+      Terminal.note("\(plan)")
       let started = Date()
-      let continuation = try generator.generate(ids, options: options) { text in
-        FileHandle.standardOutput.write(Data(text.utf8))
+      var text = ""
+      let continuation = try generator.generate(ids, options: options) { part in
+        text += part
+        if !json { FileHandle.standardOutput.write(Data(part.utf8)) }
         return !Interrupt.wasRequested
       }
-      print()
       let (tokens, seconds) = (continuation.tokens.count, Date().timeIntervalSince(started))
+      if json {
+        return try Terminal.printJSON(
+          Result(
+            text: text, ending: continuation.ending, promptTokens: ids.count, tokens: tokens, seconds: seconds,
+            memoryPlan: plan, peakMemoryMiB: ProcessUsage.peakMebibytes))
+      }
+      print()
       Terminal.note(
         String(
           format: "%d tokens after a prompt of %d in %.1f s, %.1f tokens/s, ended by %@", tokens, ids.count, seconds,
           Double(tokens) / max(seconds, 1e-6), continuation.ending.rawValue))
+    }
+
+    private struct Result: Encodable {
+      let text: String
+      let ending: Continuation.Ending
+      let promptTokens: Int
+      let tokens: Int
+      let seconds: Double
+      let memoryPlan: MemoryPlan
+      let peakMemoryMiB: Int
     }
   }
 }

@@ -30,6 +30,8 @@ struct TagsCommand: ParsableCommand {
   var batch = 16
   @Flag(help: "Keep what --out has and ask for the rest.")
   var resume = false
+  @Flag(help: "Print the result as JSON.")
+  var json = false
   @OptionGroup var precision: PrecisionOptions
   @OptionGroup var threading: ThreadOptions
 
@@ -51,12 +53,33 @@ struct TagsCommand: ParsableCommand {
     Interrupt.install()
     let bar = ProgressBar()
     bar.begin()
-    let result = try run.run { progress in
-      bar.update(progress)
-      return !Interrupt.wasRequested
-    }
+    var plan = MemoryPlan([])
+    let result = try run.run(
+      plan: {
+        plan = $0
+        Terminal.note("\($0)")
+      },
+      progress: { progress in
+        bar.update(progress)
+        return !Interrupt.wasRequested
+      })
     bar.close()
+    if json {
+      return try Terminal.printJSON(
+        Result(
+          file: out, asked: result.asked, known: result.known, memoryPlan: plan,
+          peakMemoryMiB: ProcessUsage.peakMebibytes))
+    }
     print("\(out): tags of \(result.asked + result.known) items, \(result.known) of them known before")
     print("next: glta train --data \(data) --tags generated --tags-file \(out) ...")
+  }
+
+  private struct Result: Encodable {
+    let file: String
+    /// Items that were asked about, and items whose tags were there.
+    let asked: Int
+    let known: Int
+    let memoryPlan: MemoryPlan
+    let peakMemoryMiB: Int
   }
 }

@@ -57,6 +57,11 @@ struct TrainCommand: ParsableCommand {
   var withholdItems = 0.1
   @Option(help: ArgumentHelp("A JSON file whose values replace the recipe's; see --print-config.", valueName: "file"))
   var config: String?
+  @Option(
+    help: ArgumentHelp(
+      "Memory for activations of the language model in one step; beyond, they are computed again. (default: 1024)",
+      valueName: "MiB"))
+  var activationMemory: Int?
   @Flag(help: "Train and measure stage 1 alone.")
   var graphOnly = false
   @Flag(
@@ -101,6 +106,9 @@ struct TrainCommand: ParsableCommand {
   func validate() throws {
     guard (tags == .generated) == (tagsFile != nil) else {
       throw ValidationError("--tags generated and --tags-file FILE go together; `glta tags` writes the file")
+    }
+    if let activationMemory, !(0...1 << 20).contains(activationMemory) {
+      throw ValidationError("--activation-memory is \(activationMemory) MiB, expected 0 to \(1 << 20)")
     }
     guard !printConfig else { return }
     guard graphOnly || !refit else { throw ValidationError("--refit measures a graph method: it needs --graph-only") }
@@ -147,7 +155,9 @@ struct TrainCommand: ParsableCommand {
   private func makeConfiguration() throws -> TrainingConfiguration {
     var choices = TrainingConfiguration.Choices(recipe: recipe, without: without, seed: seed)
     if let split { choices.splitMethod = { [withholdItems] in split.method(seed: $0, withholding: withholdItems) } }
-    return try TrainCommand.configuration(choices, config: config, graph: graph)
+    var result = try TrainCommand.configuration(choices, config: config, graph: graph)
+    if let activationMemory { result.alignment.activationBytes = activationMemory << 20 }
+    return result
   }
 
   /// A recipe, a file and flags, each laid over what is before it.
@@ -307,7 +317,10 @@ enum ProcessUsage {
   /// The most memory that it has held.
   static var peakMebibytes: Int {
     #if os(Linux)
-      usage.ru_maxrss / 1024
+      // What getrusage says counts what the process was forked from, too.
+      let status = FileManager.default.contents(atPath: "/proc/self/status").map { String(decoding: $0, as: UTF8.self) }
+      let peak = status?.firstMatch(of: #/VmHWM:\s*(\d+) kB/#).flatMap { Int($0.1) }
+      return (peak ?? usage.ru_maxrss) / 1024
     #else
       usage.ru_maxrss / 1_048_576
     #endif

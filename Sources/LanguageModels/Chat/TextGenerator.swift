@@ -68,6 +68,11 @@ public struct TextGenerator {
     return continuation
   }
 
+  /// What answers will hold in memory; see `DecoderGenerator.memoryPlan`.
+  public func memoryPlan(prompts: Int, length: Int, prefixes: [Int] = [], maximumTokens: Int) -> MemoryPlan {
+    generator.memoryPlan(prompts: prompts, length: length, prefixes: prefixes, maximumTokens: maximumTokens)
+  }
+
   /// What several prompts have in common at their start, computed once; nil for nothing.
   ///
   /// - Throws: what `DecoderGenerator.prefill` throws.
@@ -94,7 +99,8 @@ public struct TextGenerator {
 
   /// The first tokens of prompts with what the model made of them.
   public struct SharedPrefix {
-    let length: Int
+    /// Tokens that they have in common.
+    public let length: Int
     let cache: KVCache
   }
 }

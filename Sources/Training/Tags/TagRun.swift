@@ -68,10 +68,13 @@ public struct TagRun {
 
   /// Asks for what the file does not have yet.
   ///
+  /// - Parameter plan: is told what the run will hold in memory, before it asks.
   /// - Returns: items that were asked about, and items whose tags the file had.
   /// - Throws: `GLTAError.interrupted` where `progress` asked for it: what was written stays. Errors of the generator and
   ///   of the file.
-  public func run(progress: ProgressHandler) throws(GLTAError) -> (asked: Int, known: Int) {
+  public func run(
+    plan: (MemoryPlan) -> Void = { _ in }, progress: ProgressHandler
+  ) throws(GLTAError) -> (asked: Int, known: Int) {
     let lock = try FileLock(path: out + ".lock")
     defer {
       withExtendedLifetime(lock) {}
@@ -83,6 +86,7 @@ public struct TagRun {
     let writer = try TagFileWriter(path: out, keeping: known)
     let tagPrefix = try generator.sharedPrefix(of: questions.map(\.tagPrompt))
     let interestPrefix = try generator.sharedPrefix(of: questions.map(\.interestPrompt))
+    plan(memoryPlan(of: open, prefixes: [tagPrefix, interestPrefix]))
     for start in stride(from: 0, to: open.count, by: options.batch) {
       let part = Array(open[start..<min(open.count, start + options.batch)])
       let tags = try answers(part.map(\.tagPrompt), after: tagPrefix, count: options.tags)
@@ -99,15 +103,21 @@ public struct TagRun {
     return (open.count, questions.count - open.count)
   }
 
+  private func memoryPlan(of questions: [Question], prefixes: [TextGenerator.SharedPrefix?]) -> MemoryPlan {
+    generator.memoryPlan(
+      prompts: min(options.batch, questions.count), length: longest(questions),
+      prefixes: prefixes.compactMap { $0?.length }, maximumTokens: answerLength)
+  }
+
+  private func longest(_ questions: [Question]) -> Int {
+    questions.map { max($0.tagPrompt.count, $0.interestPrompt.count) }.max() ?? 0
+  }
+
   private struct Question {
     let id: String
     let tagPrompt: [Int32]
     let interestPrompt: [Int32]
     let hash: String
-  }
-
-  private func longest(_ questions: [Question]) -> Int {
-    questions.map { max($0.tagPrompt.count, $0.interestPrompt.count) }.max() ?? 0
   }
 
   /// Tokens of an answer at the most.

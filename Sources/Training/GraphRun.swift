@@ -23,6 +23,8 @@ public struct GraphRun {
   public struct Result: Sendable {
     /// The test split; nil where it holds nothing.
     public var test: MetricReport?
+    /// Seconds that this ranking and its metrics took.
+    public var rankingSeconds: Double?
     /// The best validation figure, where there was a validation split.
     public var validation: Double?
     /// Methods in closed form, where `refitting` was asked for: the test split by what is fitted to training and
@@ -128,6 +130,7 @@ public struct GraphRun {
         [("users", vectors.users.tensor), ("items", vectors.items.tensor), ("fold_in", vectors.foldInBasis.tensor)],
         metadata: [:], to: out)
     }
+    let started = ContinuousClock.now
     var result =
       switch measured {
       case .test: Result(test: report(model, split.test, excluding: [split.train, split.validation]), validation: best)
@@ -139,6 +142,7 @@ public struct GraphRun {
             ?? report(model, split.validation, excluding: [split.train])?[configuration.graph.metric])
       }
     if measured == .test {
+      result.rankingSeconds = (ContinuousClock.now - started) / .seconds(1)
       if refitting { result.refitted = try refitted(split, text, profiles) }
       if case .coldItems = configuration.splitMethod { result.cold = try cold(model, split) }
     }

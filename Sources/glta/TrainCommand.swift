@@ -250,6 +250,7 @@ extension TrainCommand {
         let cold: [GraphRun.Cold]?
         let validation: Double?
         let seconds: Double
+        let rankingSeconds: Double?
         let epochSeconds: [Double]
         let epochProcessorSeconds: [Double]
         let processorSeconds: Double
@@ -260,13 +261,16 @@ extension TrainCommand {
           method: configuration.graph.method.rawValue, metrics: result.test?.metrics ?? [:],
           users: result.test?.users ?? 0, refitted: result.refitted?.metrics,
           cold: result.cold.isEmpty ? nil : result.cold, validation: result.validation, seconds: seconds,
-          epochSeconds: clock.seconds,
+          rankingSeconds: result.rankingSeconds, epochSeconds: clock.seconds,
           epochProcessorSeconds: clock.processorSeconds, processorSeconds: ProcessUsage.processorSeconds,
           peakMemoryMiB: ProcessUsage.peakMebibytes))
     }
     if let test = result.test {
       let refitted = result.refitted.map { [("with validation", $0)] } ?? []
       print(MetricReport.table([(configuration.graph.method.rawValue, test)] + refitted))
+      if let seconds = result.rankingSeconds {
+        print(String(format: "ranked all items for %d users in %.2f s", test.users, seconds))
+      }
     } else {
       print("no user has a test item; nothing to measure")
     }

@@ -163,7 +163,7 @@ class Table:
         self.take_up()
         tuned, others = [[name for name in self.options.sets if ("settings" in SETS[name]) == borrows] for borrows in [False, True]]
         cheap, texts, hypergraphs = ["popularity", "ease", *ENCODERS[:2], "cold"], ["text-knn", *ENCODERS[2:5]], ENCODERS[5:]
-        for names, methods in [(tuned, cheap), (tuned, texts), (others, cheap), (tuned, hypergraphs), (others, texts + hypergraphs)]:
+        for names, methods in [(tuned, cheap), (tuned, texts), (others, cheap), (others, texts), (tuned, hypergraphs), (others, hypergraphs)]:
             for name, method in ((name, method) for name in names for method in methods):
                 for seed in self.seeds(name):
                     print(name, method, seed, flush=True)

@@ -47,7 +47,7 @@ struct MethodTests {
   {
     let trainer = Self.trainer(method) { options in if method == .hccf { options.alignmentWeight = 0 } }
     let worst = try (0..<5).map { try disagreement(trainer, point: $0) }
-    #expect(worst.filter { $0 < 1e-2 }.count >= 4, "\(worst)")
+    #expect(worst.filter { $0 < 5e-3 }.count >= 4, "\(method) \(worst)")
   }
 
   /// How far the gradient of any parameter is from its finite differences at a point. The first moment of Adam after one
@@ -71,7 +71,9 @@ struct MethodTests {
     let reference = try model()
     #expect(reference.trainStep(Self.triples, step: 0).isFinite)
     return try zip(reference.parameters.names, values).map { name, value in
-      let expected = try finiteDifferences(of: value) { Double(try model().trainStep(Self.triples, step: 0)) }
+      let expected = try finiteDifferences(of: value, step: 2e-3) {
+        Double(try model().trainStep(Self.triples, step: 0))
+      }
       let moment = reference.saved(reference.parameters.moments(name).first, name: name)
       return relativeDifference(moment.elements.map { $0 * 10 }, expected)
     }.max() ?? 0

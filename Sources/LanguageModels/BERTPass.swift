@@ -25,18 +25,8 @@ public final class BERTPass: LanguageModelPass {
     memory = BERTMemory(model: model, workers: pool.threads)
   }
 
-  /// Floats that a pass of `length` tokens keeps under a policy; what trainers plan their memory with.
-  public static func retainedFloats(model: BERTModel, length: Int, retention: Retention) -> Int {
-    let configuration = model.configuration
-    let inputs = length * configuration.hiddenSize
-    let layer = LayerActivations.count(
-      configuration, queries: length, length: length, retains: retention != .nothing)
-    switch retention {
-    case .nothing: return layer + 2 * inputs
-    case .layerInputs: return layer + (configuration.layerCount + 1) * inputs
-    case .activations: return configuration.layerCount * (layer + inputs) + inputs
-    }
-  }
+  /// Bytes that it holds, used or left over from longer sequences.
+  public var byteCount: Int { memory.byteCount }
 
   /// The last hidden states of the wanted positions: `wanted.count` (or L) x hiddenSize.
   ///

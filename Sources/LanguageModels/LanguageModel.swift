@@ -30,8 +30,15 @@ public protocol LanguageModel: Sendable {
   /// - Throws: what a pass throws.
   func readPrefix(_ ids: [Int32], pool: ThreadPool) throws(GLTAError) -> SharedPrefix?
 
-  /// Floats that a pass of `length` tokens keeps under a policy; what trainers plan their memory with.
-  func retainedFloats(length: Int, retention: Retention) -> Int
+  /// Bytes that a serial pass holds at the most for sequences of at most `length` tokens under a policy; what memory is
+  /// planned with.
+  func passBytes(length: Int, retention: Retention) -> Int
+
+  /// Bytes of the weights.
+  ///
+  /// - Parameter forBackward: whether there are backward passes, for which some forms keep the numbers in another order,
+  ///   too.
+  func weightBytes(forBackward: Bool) -> Int
 
   /// Floating-point operations of a forward pass over `length` tokens: the products of weights and of attention. A
   /// backward pass to the inputs has as many.
@@ -54,6 +61,9 @@ public enum Retention: Sendable {
 /// any batch. A pass is used for one sequence after another and keeps its memory; it is not to be used by two threads
 /// at once.
 public protocol LanguageModelPass: AnyObject {
+  /// Bytes that the pass holds, used or left over from longer sequences.
+  var byteCount: Int { get }
+
   /// The last hidden states of the wanted positions: `wanted.count` (or L) x hiddenSize, valid until the next call.
   ///
   /// - Parameters:

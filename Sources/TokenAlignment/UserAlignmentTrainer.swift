@@ -36,6 +36,17 @@ public struct UserAlignmentTrainer {
       model: model, opening: writer.opening, activationBytes: context.options.activationBytes, pool: context.pool)
   }
 
+  /// What the stage will hold in memory, before it starts.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` where a prompt cannot be made short enough.
+  public func memoryPlan(_ alignment: AlignmentModel) throws(GLTAError) -> MemoryPlan {
+    let history = (0..<parts.visible.rows).map { parts.visible.degree($0) }.max() ?? 0
+    return AlignmentPlan(
+      model: model, options: context.options, length: try writer.longest(history: history),
+      slots: context.options.slots, items: graph.items.rows, tuned: named(alignment), threads: context.pool.threads
+    ).memory
+  }
+
   /// Tunes the user projector, the head and the slot's token of `alignment` and returns the best model of the validated ones; the item
   /// projector stays as it is.
   ///

@@ -36,6 +36,18 @@ public struct UserInstructionWriter: Sendable {
     return try write(history: view.history, profile: words.profile, prediction: words.prediction, slots: options.slots)
   }
 
+  /// The tokens of the longest instruction that a user with `history` items in it can get.
+  ///
+  /// - Throws: as `write`.
+  func longest(history: Int) throws(GLTAError) -> Int {
+    let longestTag = tagIDs.indices.max { tagIDs[$0].count < tagIDs[$1].count }
+    func tags(_ count: Int) -> [Int32] { longestTag.map { Array(repeating: Int32($0), count: count) } ?? [] }
+    return try write(
+      history: Array(repeating: 0, count: min(history, options.historyLength)), profile: tags(options.profileTags),
+      prediction: tags(options.predictionTags), slots: options.slots
+    ).length
+  }
+
   /// The instruction from its parts.
   ///
   /// - Parameters:

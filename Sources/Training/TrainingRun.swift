@@ -229,6 +229,7 @@ public struct TrainingRun {
       context: context(.itemAlignment), model: languageModel.model, tokenizer: languageModel.tokenizer,
       graph: bundle.graph, template: try InstructionTemplate(configuration.itemTemplate), texts: texts,
       textEmbeddings: text)
+    reporter.say("\(try trainer.memoryPlan(bundle.alignment))")
     return try trainer.train(bundle.alignment, resuming: try state(.itemAlignment))
   }
 
@@ -255,6 +256,7 @@ public struct TrainingRun {
       candidate.manifest.weights = .logitsOnly
       return try BundleEvaluator(recommender: recommender(candidate), pool: pool).validationNDCG(users: stopping)
     }
+    reporter.say("\(try trainer.memoryPlan(bundle.alignment))")
     return try trainer.train(bundle.alignment, resuming: try state(.userAlignment))
   }
 

@@ -38,6 +38,8 @@ struct TagsCommand: ParsableCommand {
   @OptionGroup(title: "With --for users, as in training") var parting: SplitOptions
   @Option(help: ArgumentHelp("With --for users, the training's configuration.", valueName: "file"))
   var config: String?
+  @Flag(help: "Print the result as JSON.")
+  var json = false
   @OptionGroup var precision: PrecisionOptions
   @OptionGroup var threading: ThreadOptions
 
@@ -59,13 +61,34 @@ struct TagsCommand: ParsableCommand {
     Interrupt.install()
     let bar = ProgressBar()
     bar.begin()
-    let result = try run.run { progress in
-      bar.update(progress)
-      return !Interrupt.wasRequested
-    }
+    var plan = MemoryPlan([])
+    let result = try run.run(
+      plan: {
+        plan = $0
+        Terminal.note("\($0)")
+      },
+      progress: { progress in
+        bar.update(progress)
+        return !Interrupt.wasRequested
+      })
     bar.close()
+    if json {
+      return try Terminal.printJSON(
+        Result(
+          file: out, asked: result.asked, known: result.known, memoryPlan: plan,
+          peakMemoryMiB: ProcessUsage.peakMebibytes))
+    }
     print("\(out): tags of \(result.asked + result.known) \(subject.rawValue), \(result.known) of them known before")
     print("next: glta train --data \(data) --tags generated --tags-file \(out) ...")
+  }
+
+  private struct Result: Encodable {
+    let file: String
+    /// Users or items that were asked about, and those whose tags were there.
+    let asked: Int
+    let known: Int
+    let memoryPlan: MemoryPlan
+    let peakMemoryMiB: Int
   }
 
   private func describe(_ dataset: Dataset) throws -> TagDescriptions {

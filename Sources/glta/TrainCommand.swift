@@ -50,6 +50,11 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var parting: SplitOptions
   @Option(help: ArgumentHelp("A JSON file whose values replace the recipe's; see --print-config.", valueName: "file"))
   var config: String?
+  @Option(
+    help: ArgumentHelp(
+      "Memory for activations of the language model in one step; beyond, they are computed again. (default: 1024)",
+      valueName: "MiB"))
+  var activationMemory: Int?
   @Flag(help: "Train and measure stage 1 alone.")
   var graphOnly = false
   @Flag(
@@ -76,6 +81,9 @@ struct TrainCommand: ParsableCommand {
   func validate() throws {
     guard (tags == .generated) == (tagsFile != nil) else {
       throw ValidationError("--tags generated and --tags-file FILE go together; `glta tags` writes the file")
+    }
+    if let activationMemory, !(0...1 << 20).contains(activationMemory) {
+      throw ValidationError("--activation-memory is \(activationMemory) MiB, expected 0 to \(1 << 20)")
     }
     guard !printConfig else { return }
     guard graphOnly || !refit else { throw ValidationError("--refit measures a graph method: it needs --graph-only") }
@@ -121,8 +129,10 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func makeConfiguration() throws -> TrainingConfiguration {
-    try TrainCommand.configuration(
+    var result = try TrainCommand.configuration(
       parting.choices(recipe: recipe, without: without), config: config, graph: graph)
+    if let activationMemory { result.alignment.activationBytes = activationMemory << 20 }
+    return result
   }
 
   /// A recipe, a file and flags, each laid over what is before it.
@@ -286,7 +296,10 @@ enum ProcessUsage {
   /// The most memory that it has held.
   static var peakMebibytes: Int {
     #if os(Linux)
-      usage.ru_maxrss / 1024
+      // What getrusage says counts what the process was forked from, too.
+      let status = FileManager.default.contents(atPath: "/proc/self/status").map { String(decoding: $0, as: UTF8.self) }
+      let peak = status?.firstMatch(of: #/VmHWM:\s*(\d+) kB/#).flatMap { Int($0.1) }
+      return (peak ?? usage.ru_maxrss) / 1024
     #else
       usage.ru_maxrss / 1_048_576
     #endif

@@ -40,14 +40,15 @@ public struct TextGenerator {
 
   /// The ids of a conversation, up to where the model speaks.
   ///
+  /// - Parameter thinking: whether a model that thinks aloud may.
   /// - Throws: `GLTAError.unsupported` where the model has no chat template that is known; what `ChatTemplate` throws.
-  public func ids(ofChat messages: [ChatMessage]) throws(GLTAError) -> [Int32] {
+  public func ids(ofChat messages: [ChatMessage], thinking: Bool = true) throws(GLTAError) -> [Int32] {
     guard let chat else {
       throw GLTAError(
         .unsupported, "the model has no chat template of a known format",
         hint: "give a model that was tuned for conversations, or a prompt without --chat")
     }
-    return tokenizer.encode(try chat.render(messages))
+    return tokenizer.encode(try chat.render(messages, thinking: thinking))
   }
 
   /// Goes on with a prompt, its text given out as it comes.
@@ -65,6 +66,11 @@ public struct TextGenerator {
     let rest = decoder.finish()
     if !rest.isEmpty { _ = onText(rest) }
     return continuation
+  }
+
+  /// What answers will hold in memory; see `DecoderGenerator.memoryPlan`.
+  public func memoryPlan(prompts: Int, length: Int, prefixes: [Int] = [], maximumTokens: Int) -> MemoryPlan {
+    generator.memoryPlan(prompts: prompts, length: length, prefixes: prefixes, maximumTokens: maximumTokens)
   }
 
   /// What several prompts have in common at their start, computed once; nil for nothing.

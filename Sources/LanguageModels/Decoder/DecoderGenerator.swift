@@ -71,6 +71,36 @@ public final class DecoderGenerator {
     step = DecoderStep(model: model, pool: pool)
   }
 
+  /// What a call of `generate` will hold in memory.
+  ///
+  /// - Parameters:
+  ///   - prompts: continued at once.
+  ///   - length: tokens of the longest, with what stands before all of them.
+  ///   - prefixes: tokens of each prefix that is kept meanwhile.
+  ///   - maximumTokens: generated at the most.
+  public func memoryPlan(prompts: Int, length: Int, prefixes: [Int] = [], maximumTokens: Int) -> MemoryPlan {
+    let configuration = model.configuration
+    let floats = MemoryLayout<Float>.stride
+    let capacity = min(length + max(0, maximumTokens), model.maximumLength)
+    let caches = prompts * KVCache.byteCount(configuration, capacity: capacity)
+    let pass = DecoderMemory.byteCount(
+      configuration, length: min(length, DecoderGenerator.promptBlock), retention: .nothing, extendsCache: true)
+    return MemoryPlan([
+      ("weights", model.weightBytes(forBackward: false)),
+      ("keys and values of \(prompts) prompt\(prompts == 1 ? "" : "s")", caches),
+      (
+        "keys and values of shared beginnings",
+        prefixes.reduce(0) { $0 + KVCache.byteCount(configuration, capacity: $1) }
+      ),
+      ("activations", pool.threads * pass + prompts * length * model.hiddenSize * floats),
+      (
+        "steps and logits",
+        DecoderStep.byteCount(configuration, rows: prompts, threads: pool.threads)
+          + prompts * model.vocabularySize * floats
+      ),
+    ])
+  }
+
   /// A cache that knows some tokens: what many prompts begin with.
   ///
   /// - Throws: `GLTAError.invalidArgument` where there are none, or more than the model's positions.

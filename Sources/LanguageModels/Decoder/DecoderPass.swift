@@ -31,6 +31,9 @@ public final class DecoderPass: LanguageModelPass {
     memory = DecoderMemory(configuration: model.configuration, workers: pool.threads)
   }
 
+  /// Bytes that it holds, used or left over from longer sequences.
+  public var byteCount: Int { memory.byteCount }
+
   /// The last hidden states, after the final norm, of the wanted positions: `wanted.count` (or L) x hiddenSize.
   ///
   /// The result is a view of the pass's memory, valid until the next call of `forward`.

@@ -75,6 +75,12 @@ public final class KVCache: @unchecked Sendable {
     layers.count * KeyValuePanels.count(configuration, positions: capacity) * MemoryLayout<Float>.stride
   }
 
+  /// Bytes that a cache with room for `positions` takes at the most.
+  static func byteCount(_ configuration: DecoderConfiguration, capacity positions: Int) -> Int {
+    let floats = KeyValuePanels.count(configuration, positions: CausalAttention.capacity(max(positions, 1)))
+    return configuration.layerCount * FloatArena.byteCount(floats)
+  }
+
   /// Makes room for `positions` in all.
   func reserve(_ positions: Int) {
     guard positions > capacity || layers.isEmpty else { return }

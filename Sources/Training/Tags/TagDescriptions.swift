@@ -24,6 +24,8 @@ public struct TagDescriptions: Sendable {
   static let itemsPerUser = 12
   /// Words of a title that are read.
   private static let wordsPerTitle = 10
+  /// More than texts of words have on the average; one without spaces has no end by words.
+  private static let charactersPerWord = 16
 
   /// What is described.
   public let subject: TagSubject
@@ -36,7 +38,8 @@ public struct TagDescriptions: Sendable {
     subject = .items
     descriptions = (0..<catalogue.count).compactMap { item in
       let text = ItemText.text(of: item, in: catalogue, words: words)
-      return text.isEmpty ? nil : Description(id: catalogue.ids[item], parts: [text], items: [])
+      let part = String(text.prefix(words * TagDescriptions.charactersPerWord))
+      return text.isEmpty ? nil : Description(id: catalogue.ids[item], parts: [part], items: [])
     }
   }
 
@@ -49,9 +52,10 @@ public struct TagDescriptions: Sendable {
     let histories = Histories(dataset)
     let catalogue = dataset.catalogue
     let titles = (0..<catalogue.count).map { item in
-      ItemText.firstWords(
+      let words = ItemText.firstWords(
         TagDescriptions.wordsPerTitle,
         of: catalogue.titles[item].isEmpty ? catalogue.descriptions[item] : catalogue.titles[item])
+      return String(words.prefix(TagDescriptions.wordsPerTitle * TagDescriptions.charactersPerWord))
     }
     descriptions = dataset.userIDs.indices.compactMap { user in
       let items = histories.ordered(visible[user], of: user).filter { !titles[Int($0)].isEmpty }

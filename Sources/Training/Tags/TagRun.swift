@@ -71,10 +71,13 @@ public struct TagRun {
 
   /// Asks for what the file does not have yet.
   ///
+  /// - Parameter plan: is told what the run will hold in memory, before it asks.
   /// - Returns: users or items that were asked about, and those whose tags the file had.
   /// - Throws: `GLTAError.interrupted` where `progress` asked for it: what was written stays. Errors of the generator and
   ///   of the file.
-  public func run(progress: ProgressHandler) throws(GLTAError) -> (asked: Int, known: Int) {
+  public func run(
+    plan: (MemoryPlan) -> Void = { _ in }, progress: ProgressHandler
+  ) throws(GLTAError) -> (asked: Int, known: Int) {
     let lock = try FileLock(path: out + ".lock")
     defer {
       withExtendedLifetime(lock) {}
@@ -86,6 +89,7 @@ public struct TagRun {
     let open = questions.filter { latest[$0.id]?.hash != $0.hash }
     let writer = try TagFileWriter(path: out, subject: subject, keeping: known)
     let prefix = try generator.sharedPrefix(of: questions.map(\.prompt))
+    plan(memoryPlan(of: open, prefix: prefix))
     for start in stride(from: 0, to: open.count, by: options.batch) {
       let part = Array(open[start..<min(open.count, start + options.batch)])
       try writer.append(try lines(for: part, after: prefix))
@@ -98,6 +102,14 @@ public struct TagRun {
     }
     return (open.count, questions.count - open.count)
   }
+
+  private func memoryPlan(of questions: [Question], prefix: SharedPrefix?) -> MemoryPlan {
+    generator.memoryPlan(
+      prompts: min(options.batch, questions.count), length: longest(questions), prefixes: prefix.map { [$0.count] } ?? [],
+      maximumTokens: answerTokens)
+  }
+
+  private func longest(_ questions: [Question]) -> Int { questions.map(\.prompt.count).max() ?? 0 }
 
   // MARK: Questions
 
@@ -113,23 +125,34 @@ public struct TagRun {
     let most = descriptions.map(\.parts.count).max() ?? 0
     let fewer = sequence(first: most) { $0 > 1 ? $0 / 2 : nil }.map { (0, $0) }
     for (examples, parts) in (1...TagPrompt.mostExamples).reversed().map({ ($0, most) }) + fewer {
-      let questions = makeQuestions(examples: examples, parts: parts)
-      let longest = questions.map(\.prompt.count).max() ?? 0
-      if longest + answerTokens <= generator.maximumLength { return questions }
+      let questions = descriptions.map { question($0, examples: examples, parts: parts) }
+      if hasRoom(questions) { return questions }
     }
-    return makeQuestions(examples: 0, parts: 1)
+    return descriptions.map { description in
+      var characters = description.parts.first?.count ?? 0
+      var question = question(description, parts: 1)
+      while !hasRoom([question]), characters > 1 {
+        characters /= 2
+        question = self.question(description, parts: 1, characters: characters)
+      }
+      return question
+    }
   }
 
-  private func makeQuestions(examples: Int, parts: Int) -> [Question] {
-    descriptions.map { description in
-      let items = Array(description.items.prefix(parts))
-      let text = description.parts.prefix(parts).joined(separator: "; ")
-      let ids = generator.ids(ofPrompt: prompt.text(for: text, examples: examples))
-      var hasher = ContentHash()
-      hasher.update("tags 4 \(identity) \(options.tags) \(options.interests) \(options.tokensPerWord)\n")
-      hasher.update("\(ids) \(items)")
-      return Question(id: description.id, items: items, prompt: ids, hash: hasher.finish())
-    }
+  private func hasRoom(_ questions: [Question]) -> Bool {
+    longest(questions) + answerTokens <= generator.maximumLength
+  }
+
+  private func question(
+    _ description: TagDescriptions.Description, examples: Int = 0, parts: Int, characters: Int = .max
+  ) -> Question {
+    let items = Array(description.items.prefix(parts))
+    let text = description.parts.prefix(parts).joined(separator: "; ").prefix(characters)
+    let ids = generator.ids(ofPrompt: prompt.text(for: String(text), examples: examples))
+    var hasher = ContentHash()
+    hasher.update("tags 4 \(identity) \(options.tags) \(options.interests) \(options.tokensPerWord)\n")
+    hasher.update("\(ids) \(items)")
+    return Question(id: description.id, items: items, prompt: ids, hash: hasher.finish())
   }
 
   private var answerTokens: Int { (options.tags + options.interests) * options.tokensPerWord }

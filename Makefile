@@ -47,9 +47,10 @@ soak: setup ## Kill and add workers under load for MINUTES, then decode ten mill
 	GLTA_SOAK_MINUTES=$(MINUTES) swift test -c release --skip-build $(SWIFT_FLAGS) --filter s24_soak
 	GLTA_FUZZ_MESSAGES=10000000 swift test -c release --skip-build $(SWIFT_FLAGS) --filter MutationTests
 
-bench: build ## Measure against peers: PyTorch, protobuf, gRPC, pyzmq; says which of them are missing
+bench: build ## Measure against peers: PyTorch, llama.cpp, protobuf, gRPC, pyzmq; says which of them are missing
 	.build/release/glta model fetch minilm --out .demo/minilm
 	python3 Tests/Peers/language_model.py
+	python3 Tests/Peers/decoders.py --model "$$(.build/release/glta model fetch smollm2 --out .demo/smollm2)"
 	python3 Tests/Peers/retrieval.py
 	python3 Tests/Peers/mesh.py
 	PYTHON=$$(deploy/python-environment) Tests/Peers/Mesh/run

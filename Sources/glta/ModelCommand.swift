@@ -6,7 +6,7 @@ import Tensors
 struct ModelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "model", abstract: "Fetch, inspect, measure and try language models.",
-    subcommands: [Fetch.self, Inspect.self, Tokenize.self, Benchmark.self, Generate.self])
+    subcommands: [Fetch.self, Inspect.self, Tokenize.self, Benchmark.self, Generate.self, Logits.self])
 
   struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -64,10 +64,17 @@ struct ModelCommand: ParsableCommand {
 
   struct Benchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Measure forward and backward passes against this machine's matrix product.")
+      abstract: "Measure forward and backward passes against this machine's matrix product.",
+      discussion: "With --generation: how fast a decoder reads a prompt and goes on with it.")
 
     @Argument(help: ArgumentHelp("A Hugging Face directory or a GGUF file.", valueName: "path"))
     var path: String
+    @Flag(help: "Measure a decoder's prompt and what follows it instead.")
+    var generation = false
+    @Option(help: ArgumentHelp("With --generation: tokens of the prompt.", valueName: "n"))
+    var promptTokens = 512
+    @Option(help: ArgumentHelp("With --generation: tokens behind it.", valueName: "n"))
+    var newTokens = 64
     @Flag(help: "Print JSON.")
     var json = false
     @OptionGroup var precision: PrecisionOptions
@@ -75,8 +82,18 @@ struct ModelCommand: ParsableCommand {
 
     func run() throws {
       let pool = threading.makePool()
-      let model = try PretrainedModel.load(path, precision: precision.precision ?? .stored, pool: pool)
+      let precision = precision.precision ?? .stored
+      if generation { return try measureGeneration(precision, pool) }
+      let model = try PretrainedModel.load(path, precision: precision, pool: pool)
       let report = try ModelBenchmark.run(model: model, pool: pool)
+      if json { return try Terminal.printJSON(report) }
+      print(report.text)
+    }
+
+    private func measureGeneration(_ precision: Precision, _ pool: ThreadPool) throws {
+      let model = try DecoderModel(path: path, precision: precision, pool: pool)
+      let report = try GenerationBenchmark.run(
+        model: model, promptTokens: promptTokens, generatedTokens: newTokens, pool: pool)
       if json { return try Terminal.printJSON(report) }
       print(report.text)
     }

@@ -119,9 +119,10 @@ struct ByteProductTests {
             guard let codes = codes.baseAddress, let scales = scales.baseAddress, let offsets = offsets.baseAddress
             else { return }
             var product = glta_byte_product(
-              form: view.form, first_unit: 0, units: 8, panel: view.first, codes: view.first + view.codes, groups: nil,
-              a: codes, row_stride: 256, a_scales: scales, a_offsets: offsets, a_sums: scales, unit_stride: 8,
-              start: nil, start_stride: 0, c: c.base, stride: 16)
+              form: view.form, first_unit: 0, units: 8, panel: view.first, codes: view.first + view.codes,
+              scale_bytes: view.codes, ahead: glta_fetch_ahead(view.stride, 1), groups: nil, a: codes, row_stride: 256,
+              a_scales: scales, a_offsets: offsets, a_sums: scales, unit_stride: 8, start: nil,
+              start_stride: 0, c: c.base, stride: 16)
             glta_multiply_bytes(vnni, Int32(rows), &product)
           }
         }

@@ -21,6 +21,10 @@ struct glta_byte_product {
   const unsigned char *panel;
   /// The codes of the first unit.
   const unsigned char *codes;
+  /// Bytes from the start of the panel to its codes.
+  long scale_bytes;
+  /// How far ahead to fetch, as `glta_fetch_ahead` has it; zero where another tile does.
+  long ahead;
   const int *_Nullable groups;
   /// Codes of A, rows `row_stride` bytes apart; for four bits in the order of GLTA_NIBBLE_ORDER.
   const signed char *a;
@@ -73,7 +77,11 @@ struct glta_byte_product {
     glta_row sums[rows]; \
     _Pragma("clang loop unroll(full)") for (int i = 0; i < rows; i++) \
         sums[i] = start ? *(const glta_row *)(start + i * p->start_stride) : (glta_row)0; \
+    const long ahead = p->ahead; \
     for (long unit = 0; unit < units; unit++) { \
+      if (ahead) \
+        glta_fetch_unit( \
+            nibbles ? GLTA_4 : GLTA_8, p->panel, p->scale_bytes, codes, p->first_unit + unit, ahead); \
       glta_integers whole[rows]; \
       _Pragma("clang loop unroll(full)") for (int i = 0; i < rows; i++) \
           whole[i] = (glta_integers)(nibbles ? 0 : a_offsets[i * unit_stride]); \

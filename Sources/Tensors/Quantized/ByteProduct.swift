@@ -66,7 +66,8 @@ package enum ByteProduct {
       let at = rows.lowerBound * a.units + units.lowerBound
       let product = glta_byte_product(
         form: view.form, first_unit: units.lowerBound, units: units.count, panel: base,
-        codes: base + view.codes + units.lowerBound * glta_unit_bytes(Int32(view.form.rawValue)), groups: view.groups,
+        codes: base + view.codes + units.lowerBound * glta_unit_bytes(Int32(view.form.rawValue)),
+        scale_bytes: view.codes, ahead: tile == 0 ? glta_fetch_ahead(view.stride, 1) : 0, groups: view.groups,
         a: a.codes + at * PanelLayout.unit, row_stride: a.units * PanelLayout.unit, a_scales: a.scales + at,
         a_offsets: a.offsets + at, a_sums: a.sums + at, unit_stride: a.units,
         start: start.base.map { $0 + rows.lowerBound * start.stride }, start_stride: start.stride,

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 import TestSupport
 import Testing
 
@@ -128,5 +129,28 @@ struct DecoderTests {
       ["model", "generate", "--language-model", Self.model, "--prompt", "war", "--chat"], saying: ["chat template"])
     try Tool.refuse(
       ["model", "generate", "--language-model", SmallWorld.model, "--prompt", "war"], saying: ["does not write"])
+  }
+
+  @Test func writesLogits() throws {
+    let folder = try TemporaryFolder()
+    let out = folder.path + "/logits.safetensors"
+    let golden = try SafetensorsFile(path: Self.model + "/golden.safetensors")
+    let ids = try golden.indices("1.ids").map(String.init).joined(separator: ",")
+    try Tool.succeed(["model", "logits", Self.model, "--ids", ids, "--out", out])
+    let (found, expected) = (try SafetensorsFile(path: out).matrix("logits"), try golden.matrix("1.logits"))
+    #expect(relativeDifference(found.elements, expected.elements) < 2e-5)
+    for ids in ["1,96", "1,-2", "one"] {
+      try Tool.refuse(["model", "logits", Self.model, "--ids=" + ids, "--out", out], saying: ["0 to 95"])
+    }
+    try Tool.refuse(["model", "logits", SmallWorld.model, "--ids", "1", "--out", out], saying: ["bert"])
+  }
+
+  @Test func measuresGeneration() throws {
+    let arguments = ["model", "benchmark", Self.model, "--generation", "--prompt-tokens", "20", "--new-tokens", "5"]
+    let report = try Tool.succeed(arguments + ["--json"]).json
+    for rate in ["prefill", "decode"] {
+      #expect(try #require(report[rate + "_tokens_per_second"] as? Double) > 0)
+    }
+    try Tool.refuse(arguments.map { $0 == "20" ? "1000" : $0 }, saying: ["1000", "256"])
   }
 }

@@ -34,7 +34,7 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
     self.without = without.sorted { $0.rawValue < $1.rawValue }
     self.seed = seed
     self.splitMethod = splitMethod ?? .random(seed: seed)
-    graph = GraphEncoderOptions()
+    graph = recipe.graph
     alignment = recipe.alignment
     for ablation in without { ablation.apply(to: &alignment) }
     itemTemplate = InstructionTemplate.itemAlignment.source

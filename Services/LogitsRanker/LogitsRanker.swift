@@ -29,7 +29,7 @@ struct LogitsRankerCommand: AsyncParsableCommand {
       try await WorkerService.run(options, role: .ranker) { (parts) throws(GLTAError) in
         let pool = threads == 1 ? ThreadPool.serial : ThreadPool(threads: threads)
         let model = try parts.loadLanguageModel()
-        let ranker = LogitsRankerService(parts.bundle, model, pool: pool)
+        let ranker = try LogitsRankerService(parts.bundle, model, pool: pool)
         return (ranker, try ranker.warmUp(aligner: TokenAlignerService(parts.bundle, model)))
       }
     } catch { ServiceFailure.exit(with: error) }

@@ -42,7 +42,7 @@ struct BundleReader {
       graph: graph,
       textEmbeddings: try SafetensorsFile(path: path + "/text.safetensors").matrix(
         "items", rows: items, columns: hidden),
-      tags: try readTags(items: items),
+      tags: try readTags(users: users, items: items),
       alignment: try readAlignment(alignmentFile, items: items, nodeColumns: graph.items.columns),
       itemTokens: try alignmentFile.matrix("item_tokens", rows: items, columns: hidden))
   }
@@ -74,16 +74,23 @@ struct BundleReader {
       slotToken: file.contains("slot_token") ? try file.matrix("slot_token", rows: 1, columns: hidden) : nil)
   }
 
-  private func readTags(items: Int) throws(GLTAError) -> TagTable {
+  private func readTags(users: Int, items: Int) throws(GLTAError) -> TagTable {
     let file: TagFile = try RecommenderBundle.readJSON(path + "/tags.json")
     let known = 0..<Int32(file.vocabulary.count)
-    for list in [file.profile, file.prediction] {
-      guard list.count == items, list.allSatisfy({ $0.allSatisfy(known.contains) }) else {
+    func require(_ lists: [[Int32]], _ count: Int, _ what: String) throws(GLTAError) {
+      guard lists.count == count, lists.allSatisfy({ $0.allSatisfy(known.contains) }) else {
         throw GLTAError(
-          .invalidFile, "\(path)/tags.json does not have tags of its vocabulary for each of \(items) items")
+          .invalidFile, "\(path)/tags.json does not have tags of its vocabulary for each of \(count) \(what)")
       }
     }
-    return TagTable(vocabulary: file.vocabulary, profile: file.profile, prediction: file.prediction)
+    for lists in [file.profile, file.prediction] { try require(lists, items, "items") }
+    var own: TagTable.UserTags?
+    if file.userProfile != nil || file.userPrediction != nil {
+      let (profile, prediction) = (file.userProfile ?? [], file.userPrediction ?? [])
+      for lists in [profile, prediction] { try require(lists, users, "users") }
+      own = TagTable.UserTags(profile: profile, prediction: prediction)
+    }
+    return TagTable(vocabulary: file.vocabulary, profile: file.profile, prediction: file.prediction, users: own)
   }
 
   private func readMatrix(

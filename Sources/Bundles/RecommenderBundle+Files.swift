@@ -10,7 +10,8 @@ import TokenAlignment
 //     manifest.json             BundleManifest
 //     users.json                ["id", ...]
 //     items.json                {"ids": [...], "titles": [...], "descriptions": [...], "categories": [[...], ...]}
-//     tags.json                 {"vocabulary": [...], "profile": [[...], ...], "prediction": [[...], ...]}
+//     tags.json                 {"vocabulary": [...], "profile": [[...], ...], "prediction": [[...], ...]}; where a language
+//                               model wrote tags for users also "userProfile" and "userPrediction", a list a user
 //     interactions.safetensors  train.offsets i64[U+1], train.items i32[n]; validation.*, test.* likewise
 //     graph.safetensors         users f32[U,d], items f32[I,d], fold_in_basis f32[I,d]
 //     text.safetensors          items f32[I,D]
@@ -61,7 +62,9 @@ extension RecommenderBundle {
     try RecommenderBundle.writeJSON(userIDs, to: folder + "/users.json")
     try RecommenderBundle.writeJSON(catalogue, to: folder + "/items.json")
     try RecommenderBundle.writeJSON(
-      TagFile(vocabulary: tags.vocabulary, profile: tags.profile, prediction: tags.prediction),
+      TagFile(
+        vocabulary: tags.vocabulary, profile: tags.profile, prediction: tags.prediction,
+        userProfile: tags.users?.profile, userPrediction: tags.users?.prediction),
       to: folder + "/tags.json")
     try SafetensorsWriter.write(
       RecommenderBundle.tensors(of: split.train, "train")
@@ -181,4 +184,6 @@ struct TagFile: Codable {
   var vocabulary: [String]
   var profile: [[Int32]]
   var prediction: [[Int32]]
+  var userProfile: [[Int32]]?
+  var userPrediction: [[Int32]]?
 }

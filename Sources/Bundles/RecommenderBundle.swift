@@ -21,7 +21,7 @@ public struct RecommenderBundle: Sendable {
   public var graph: GraphEmbeddings
   /// |I| x D, centred and of length one; a zero row where an item has no text.
   public var textEmbeddings: Matrix
-  /// Profile and prediction tags of the items; empty where the run did without tags.
+  /// Profile and prediction tags of the items, and of users where they were written; empty where the run did without tags.
   public var tags: TagTable
   /// What stages 2 and 3 learned: the two projectors and the GLLM head.
   public var alignment: AlignmentModel

@@ -91,7 +91,7 @@ public struct InstructionInput: Sendable, Equatable {
   public var userVector: WireTensor
   /// i32[H]: dense items in the order of the prompt.
   public var history: WireTensor
-  /// i32[N]: all items known of the user, ascending. An encoder may leave it out for a user whom the bundle knows.
+  /// i32[N]: all items known of the user, ascending; nil for a user whom the bundle knows by the request's id.
   public var subjectItems: WireTensor?
 
   /// Dtypes and ranks are checked by the codec, not here.

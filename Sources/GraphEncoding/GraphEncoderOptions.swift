@@ -69,7 +69,7 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   /// Whether items without an edge get a node from their text, `TextNodes`. Needs a language model.
   public var textNodes = false
 
-  /// The defaults, which both recipes use.
+  /// LightGCN with BPR.
   public init() {}
 
   /// Checks what no type can.

@@ -83,6 +83,30 @@ struct BERTMemory {
     layerArenas = Array(repeating: FloatArena(), count: model.layers.count)
   }
 
+  /// Floats of everything but the layers' activations and the workers' scratch.
+  private static func sharedCount(_ configuration: BERTConfiguration, length: Int, retention: Retention) -> Int {
+    let states = retention == .nothing ? 2 : configuration.layerCount + 1
+    let gradients = retention == .nothing ? 0 : 6
+    return (states + 4 + gradients) * (length * configuration.hiddenSize + 16) + 4 * (length + 16)
+  }
+
+  /// Bytes that a pass of one worker holds at the most for sequences of at most `length` tokens.
+  static func byteCount(_ configuration: BERTConfiguration, length: Int, retention: Retention) -> Int {
+    let layer = LayerActivations.count(
+      configuration, queries: length, length: length, retains: retention != .nothing)
+    let layers = retention == .activations ? configuration.layerCount : 1
+    let scratch = Attention(length: length, headColumns: configuration.hiddenSize / configuration.headCount)
+      .scratchCount
+    let shared = sharedCount(configuration, length: length, retention: retention)
+    return FloatArena.byteCount(shared) + layers * FloatArena.byteCount(layer)
+      + MemoryLayout<Float>.stride * (scratch + blockRows * configuration.intermediateSize)
+  }
+
+  /// Bytes that it holds.
+  var byteCount: Int {
+    layerArenas.reduce(arena.byteCount + workerScratch.byteCount + workerInner.byteCount) { $0 + $1.byteCount }
+  }
+
   /// Lays out the memory for a sequence.
   mutating func prepare(length: Int, wanted: Int?, retention: BERTPass.Retention) {
     let configuration = model.configuration
@@ -92,8 +116,7 @@ struct BERTMemory {
     prepareWorkers(length: length)
 
     let stateCount = retention == .nothing ? 2 : model.layers.count + 1
-    let gradients = retains ? 6 : 0
-    arena.reset(count: (stateCount + 4 + gradients) * (length * hidden + 16) + 4 * (length + 16))
+    arena.reset(count: BERTMemory.sharedCount(configuration, length: length, retention: retention))
     states = (0..<stateCount).map { _ in arena.take(length, hidden) }
     embedded = arena.take(length, hidden)
     embeddedMean = arena.take(1, length)

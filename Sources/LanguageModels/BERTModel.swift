@@ -67,9 +67,19 @@ public struct BERTModel: LanguageModel {
   /// Memory for one sequence at a time; see `BERTPass`.
   public func makePass(pool: ThreadPool) -> any LanguageModelPass { BERTPass(model: self, pool: pool) }
 
-  /// Floats that a pass of `length` tokens keeps under a policy.
-  public func retainedFloats(length: Int, retention: Retention) -> Int {
-    BERTPass.retainedFloats(model: self, length: length, retention: retention)
+  /// Nothing: every position sees the whole sequence.
+  public func readPrefix(_ ids: [Int32], pool: ThreadPool) -> SharedPrefix? { nil }
+
+  /// Bytes that a serial pass holds at the most.
+  public func passBytes(length: Int, retention: Retention) -> Int {
+    BERTMemory.byteCount(configuration, length: length, retention: retention)
+  }
+
+  /// Bytes of the weights.
+  public func weightBytes(forBackward: Bool) -> Int {
+    layers.reduce(wordEmbeddings.byteCount + positionEmbeddings.byteCount) { bytes, layer in
+      bytes + layer.linears.reduce(0) { $0 + $1.byteCount(forBackward: forBackward) }
+    }
   }
 
   /// Operations of a forward pass over `length` tokens.
@@ -97,6 +107,8 @@ struct BERTLayer: Sendable {
   let expansion: FrozenLinear
   let contraction: FrozenLinear
   let outputNorm: NormWeights
+
+  var linears: [FrozenLinear] { [query, keyValue, attentionOutput, expansion, contraction] }
 
   init(reading weights: BERTWeightReader, index: Int, configuration: BERTConfiguration) throws(GLTAError) {
     let (hidden, inner) = (configuration.hiddenSize, configuration.intermediateSize)

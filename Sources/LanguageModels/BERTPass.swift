@@ -25,18 +25,8 @@ public final class BERTPass: LanguageModelPass {
     memory = BERTMemory(model: model, workers: pool.threads)
   }
 
-  /// Floats that a pass of `length` tokens keeps under a policy; what trainers plan their memory with.
-  public static func retainedFloats(model: BERTModel, length: Int, retention: Retention) -> Int {
-    let configuration = model.configuration
-    let inputs = length * configuration.hiddenSize
-    let layer = LayerActivations.count(
-      configuration, queries: length, length: length, retains: retention != .nothing)
-    switch retention {
-    case .nothing: return layer + 2 * inputs
-    case .layerInputs: return layer + (configuration.layerCount + 1) * inputs
-    case .activations: return configuration.layerCount * (layer + inputs) + inputs
-    }
-  }
+  /// Bytes that it holds, used or left over from longer sequences.
+  public var byteCount: Int { memory.byteCount }
 
   /// The last hidden states of the wanted positions: `wanted.count` (or L) x hiddenSize.
   ///
@@ -44,12 +34,14 @@ public final class BERTPass: LanguageModelPass {
   ///
   /// - Parameters:
   ///   - inputEmbeddings: L x hiddenSize, before positions are added: token embeddings, or projected nodes among them.
+  ///   - prefix: nil, as `BERTModel.readPrefix` gives.
   ///   - wanted: positions, ascending; the last layer computes no others. nil = all.
   ///   - retention: what is kept for `backward`.
   /// - Throws: `GLTAError.invalidArgument` where L is zero or beyond the model's positions.
   public func forward(
-    inputEmbeddings: Matrix, wanted: [Int]? = nil, retention: Retention = .nothing
+    inputEmbeddings: Matrix, after prefix: SharedPrefix? = nil, wanted: [Int]? = nil, retention: Retention = .nothing
   ) throws(GLTAError) -> Matrix {
+    precondition(prefix == nil, "an encoder has no positions that know nothing of what follows")
     let length = inputEmbeddings.rows
     guard length > 0, length <= model.maximumLength else {
       throw GLTAError(

@@ -6,10 +6,19 @@ struct FloatArena {
   private var storage = Storage(byteCount: 0)
   private var used = 0
 
+  /// Bytes that an arena takes at the most for `count` floats, or fewer before.
+  static func byteCount(_ count: Int) -> Int { count * MemoryLayout<Float>.stride * 5 / 4 }
+
+  /// Bytes that it has taken.
+  var byteCount: Int { storage.byteCount }
+
   /// Forgets what was taken and makes room for `count` floats.
   mutating func reset(count: Int) {
-    let byteCount = count * MemoryLayout<Float>.stride
-    if storage.byteCount < byteCount { storage = Storage(byteCount: byteCount + byteCount / 4) }
+    if storage.byteCount < count * MemoryLayout<Float>.stride {
+      // First the old memory goes, where nobody looks at it any more.
+      storage = Storage(byteCount: 0)
+      storage = Storage(byteCount: FloatArena.byteCount(count))
+    }
     used = 0
   }
 

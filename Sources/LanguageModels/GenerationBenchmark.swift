@@ -45,7 +45,7 @@ public struct GenerationBenchmark: Sendable, Codable {
         last = Measurement.now()
         if count == 0 { first = last }
         count += 1
-        return true
+        return .choose
       }
       guard repetition > 0 else { continue }
       prefill = min(prefill, first - started)

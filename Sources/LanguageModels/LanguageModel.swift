@@ -24,8 +24,21 @@ public protocol LanguageModel: Sendable {
   /// `.serial`.
   func makePass(pool: ThreadPool) -> any LanguageModelPass
 
-  /// Floats that a pass of `length` tokens keeps under a policy; what trainers plan their memory with.
-  func retainedFloats(length: Int, retention: Retention) -> Int
+  /// What the model makes of tokens that many sequences begin with, computed once for all of them; nil where nothing can be
+  /// kept: an encoder's first positions know what follows them.
+  ///
+  /// - Throws: what a pass throws.
+  func readPrefix(_ ids: [Int32], pool: ThreadPool) throws(GLTAError) -> SharedPrefix?
+
+  /// Bytes that a serial pass holds at the most for sequences of at most `length` tokens under a policy; what memory is
+  /// planned with.
+  func passBytes(length: Int, retention: Retention) -> Int
+
+  /// Bytes of the weights.
+  ///
+  /// - Parameter forBackward: whether there are backward passes, for which some forms keep the numbers in another order,
+  ///   too.
+  func weightBytes(forBackward: Bool) -> Int
 
   /// Floating-point operations of a forward pass over `length` tokens: the products of weights and of attention. A
   /// backward pass to the inputs has as many.
@@ -48,14 +61,20 @@ public enum Retention: Sendable {
 /// any batch. A pass is used for one sequence after another and keeps its memory; it is not to be used by two threads
 /// at once.
 public protocol LanguageModelPass: AnyObject {
+  /// Bytes that the pass holds, used or left over from longer sequences.
+  var byteCount: Int { get }
+
   /// The last hidden states of the wanted positions: `wanted.count` (or L) x hiddenSize, valid until the next call.
   ///
   /// - Parameters:
   ///   - inputEmbeddings: L x hiddenSize, before positions are added: token embeddings, or projected nodes among them.
-  ///   - wanted: positions, ascending; the last layer computes no others. nil = all.
+  ///   - prefix: what stands before them; from `readPrefix` of the same model. No gradient goes there.
+  ///   - wanted: rows of `inputEmbeddings`, ascending; the last layer computes no others. nil = all.
   ///   - retention: what is kept for `backward`.
   /// - Throws: `GLTAError.invalidArgument` where L is zero or beyond the model's positions.
-  func forward(inputEmbeddings: Matrix, wanted: [Int]?, retention: Retention) throws(GLTAError) -> Matrix
+  func forward(
+    inputEmbeddings: Matrix, after prefix: SharedPrefix?, wanted: [Int]?, retention: Retention
+  ) throws(GLTAError) -> Matrix
 
   /// The gradient of the input embeddings, L x hiddenSize, from that of the wanted hidden states, valid until the next
   /// call. Call it once after each `forward` that retained something.
@@ -64,7 +83,16 @@ public protocol LanguageModelPass: AnyObject {
 
 extension LanguageModelPass {
   /// The last hidden states of some positions without a backward pass.
-  public func forward(inputEmbeddings: Matrix, wanted: [Int]? = nil) throws(GLTAError) -> Matrix {
-    try forward(inputEmbeddings: inputEmbeddings, wanted: wanted, retention: .nothing)
+  public func forward(
+    inputEmbeddings: Matrix, after prefix: SharedPrefix? = nil, wanted: [Int]? = nil
+  ) throws(GLTAError) -> Matrix {
+    try forward(inputEmbeddings: inputEmbeddings, after: prefix, wanted: wanted, retention: .nothing)
+  }
+
+  /// The last hidden states of some positions with nothing before them.
+  public func forward(
+    inputEmbeddings: Matrix, wanted: [Int]?, retention: Retention
+  ) throws(GLTAError) -> Matrix {
+    try forward(inputEmbeddings: inputEmbeddings, after: nil, wanted: wanted, retention: retention)
   }
 }

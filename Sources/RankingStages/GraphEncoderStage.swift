@@ -11,6 +11,8 @@ public struct EncodedRequest: Sendable, Equatable {
   public var view: UserView
   /// All items of the user, ascending: what tags are voted by.
   public var items: [Int32]
+  /// Who the user is; nil for somebody new.
+  public var user: Int?
   /// The items that compete, ascending.
   public var candidates: [Int32]
   /// The prior of each candidate.
@@ -23,6 +25,8 @@ public struct EncodedSubject: Sendable, Equatable {
   public var view: UserView
   /// The items that are known of the subject, ascending.
   public var items: [Int32]
+  /// Who the subject is; nil for somebody new, of whom the items are all that is known.
+  public var user: Int?
 }
 
 /// Stage one of serving: from a user, or a list of items, to candidates with a prior. A pure function of the bundle and
@@ -56,7 +60,8 @@ public struct GraphEncoderStage: Sendable {
   public func encode(_ request: RankingRequest) throws(GLTAError) -> EncodedRequest {
     let subject = try subject(of: request)
     let (candidates, prior) = try candidates(for: request, subject)
-    return EncodedRequest(view: subject.view, items: subject.items, candidates: candidates, prior: prior)
+    return EncodedRequest(
+      view: subject.view, items: subject.items, user: subject.user, candidates: candidates, prior: prior)
   }
 
   /// For whom is ranked: all that the aligner needs, without a look at the catalogue, so that it need not wait for one.
@@ -66,9 +71,10 @@ public struct GraphEncoderStage: Sendable {
   public func subject(of request: RankingRequest) throws(GLTAError) -> EncodedSubject {
     try check(request)
     let items = items(of: request.subject)
+    let user: Int? = if case .user(let index) = request.subject { index } else { nil }
     return EncodedSubject(
       view: UserView(items: items, graph: bundle.graph, historyLength: bundle.manifest.alignment.historyLength),
-      items: items)
+      items: items, user: user)
   }
 
   /// The candidates of a request, ascending, and their priors.

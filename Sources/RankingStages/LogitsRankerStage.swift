@@ -10,12 +10,21 @@ public struct LogitsRankerStage: Sendable {
   private let bundle: RecommenderBundle
   private let model: any LanguageModel
   private let head: FrozenHead
+  /// What the aligner's prompts begin with.
+  private let prefix: SharedPrefix?
 
-  /// Packs the head once for all rankings.
-  public init(bundle: RecommenderBundle, model: any LanguageModel) {
+  /// Packs the head, and reads what all prompts begin with, once for all rankings.
+  ///
+  /// - Parameter tokenizer: the model's own.
+  /// - Throws: `GLTAError.invalidArgument` where the bundle's template is not one; what reading throws.
+  public init(bundle: RecommenderBundle, model: any LanguageModel, tokenizer: any TextTokenizer) throws(GLTAError) {
     self.bundle = bundle
     self.model = model
     head = FrozenHead(bundle.alignment.head, tokens: bundle.itemTokens)
+    let writer = InstructionWriter(
+      template: try InstructionTemplate(bundle.manifest.userTemplate), tokenizer: tokenizer,
+      maximumLength: model.maximumLength)
+    prefix = try model.readPrefix(writer.opening, pool: .serial)
   }
 
   /// Memory for one ranking at a time, reused between them; `.serial` where rankings are themselves shared out over a pool.
@@ -31,8 +40,9 @@ public struct LogitsRankerStage: Sendable {
 
   /// What the item rows are compared with, slots x D: the model's one pass over the prompt.
   func queries(_ prompt: AlignedPrompt, pass: any LanguageModelPass) throws(GLTAError) -> Matrix {
+    let (prefix, prompt) = parted(prompt)
     let hidden = try pass.forward(
-      inputEmbeddings: inputEmbeddings(prompt), wanted: prompt.slotPositions.map(Int.init))
+      inputEmbeddings: inputEmbeddings(prompt), after: prefix, wanted: prompt.slotPositions.map(Int.init))
     // A copy: the next pass overwrites the hidden states.
     return head.queries(hidden).copy()
   }
@@ -58,6 +68,7 @@ public struct LogitsRankerStage: Sendable {
     _ prompt: AlignedPrompt, candidates: [Int32], prior: [Float], count: Int, pass: any LanguageModelPass,
     onPick: ([RankedItem]) throws(GLTAError) -> Void
   ) throws(GLTAError) -> [RankedItem] {
+    let (prefix, prompt) = parted(prompt)
     let input = inputEmbeddings(prompt)
     let slots = prompt.slotPositions.map(Int.init)
     var taken = [Bool](repeating: false, count: candidates.count)
@@ -67,7 +78,7 @@ public struct LogitsRankerStage: Sendable {
       for (position, pick) in zip(slots.prefix(slot), picks.suffix(slot)) {
         writeRounded(bundle.itemTokens.row(Int(pick.item)), to: input.row(position))
       }
-      let hidden = try pass.forward(inputEmbeddings: input, wanted: [slots[slot]])
+      let hidden = try pass.forward(inputEmbeddings: input, after: prefix, wanted: [slots[slot]])
       let scores = scores(head.queries(hidden), candidates: candidates, prior: prior)
       guard let column = Ranking.argmax(scores.row(0), candidates, taken) else { break }
       taken[column] = true
@@ -95,6 +106,12 @@ public struct LogitsRankerStage: Sendable {
     else {
       throw GLTAError(.invalidArgument, "a prompt whose ids, soft tokens or slots do not fit its \(length) positions")
     }
+  }
+
+  /// What is known of a prompt, and the rest of it. A prompt may come from a peer that begins otherwise.
+  private func parted(_ prompt: AlignedPrompt) -> (prefix: SharedPrefix?, rest: AlignedPrompt) {
+    guard let prefix, prompt.begins(with: prefix.ids) else { return (nil, prompt) }
+    return (prefix, prompt.dropFirst(prefix.count))
   }
 
   /// The prompt, which has been checked, as the model's input.

@@ -20,7 +20,7 @@ public struct Recommender: Sendable {
     self.bundle = bundle
     encoder = GraphEncoderStage(bundle: bundle)
     aligner = try TokenAlignerStage(bundle: bundle, tokenizer: tokenizer, maximumLength: model.maximumLength)
-    ranker = LogitsRankerStage(bundle: bundle, model: model)
+    ranker = try LogitsRankerStage(bundle: bundle, model: model, tokenizer: tokenizer)
   }
 
   /// The ranking of one request.
@@ -31,7 +31,10 @@ public struct Recommender: Sendable {
     let encoded = try encoder.encode(request)
     var ranking = ranker.begin(mode: request.mode, count: request.count)
     try ranking.add(encoded.candidates, prior: encoded.prior)
-    if ranking.needsPrompt { try ranking.read(try aligner.align(encoded.view, items: encoded.items), pass: pass) }
+    if ranking.needsPrompt {
+      let prompt = try aligner.align(encoded.view, items: encoded.items, user: encoded.user)
+      try ranking.read(prompt, pass: pass)
+    }
     return try ranking.finish(pass: pass)
   }
 
@@ -41,7 +44,7 @@ public struct Recommender: Sendable {
   public func promptLength(of request: RankingRequest) throws(GLTAError) -> Int {
     guard ranker.begin(mode: request.mode, count: request.count).needsPrompt else { return 0 }
     let subject = try encoder.subject(of: request)
-    return try aligner.align(subject.view, items: subject.items).tokenIDs.count
+    return try aligner.align(subject.view, items: subject.items, user: subject.user).tokenIDs.count
   }
 
   /// The rankings of many requests, shared out over the pool; each has the bits that it has alone.

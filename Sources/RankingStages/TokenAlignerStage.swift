@@ -22,6 +22,18 @@ public struct AlignedPrompt: Sendable {
     self.softPositions = softPositions
     self.slotPositions = slotPositions
   }
+
+  /// Whether its first positions hold these tokens, and neither soft tokens nor slots.
+  func begins(with ids: [Int32]) -> Bool {
+    tokenIDs.starts(with: ids) && (softPositions + slotPositions).allSatisfy { $0 >= ids.count }
+  }
+
+  /// The prompt behind its first positions, which hold neither soft tokens nor slots.
+  func dropFirst(_ count: Int) -> AlignedPrompt {
+    AlignedPrompt(
+      tokenIDs: Array(tokenIDs.dropFirst(count)), softTokens: softTokens,
+      softPositions: softPositions.map { $0 - Int32(count) }, slotPositions: slotPositions.map { $0 - Int32(count) })
+  }
 }
 
 /// Stage two of serving: from a user's vector and history to a prompt. A pure function of the bundle and its input.
@@ -49,9 +61,12 @@ public struct TokenAlignerStage: Sendable {
 
   /// The prompt for somebody.
   ///
+  /// - Parameters:
+  ///   - items: all that is known of the user, ascending.
+  ///   - user: who that is; nil for somebody new.
   /// - Throws: `GLTAError.invalidArgument` where template and slots exceed the model's positions.
-  public func align(_ view: UserView, items: [Int32]) throws(GLTAError) -> AlignedPrompt {
-    let instruction = try writer.write(view: view, items: items)
+  public func align(_ view: UserView, items: [Int32], user: Int?) throws(GLTAError) -> AlignedPrompt {
+    let instruction = try writer.write(view: view, items: items, user: user)
     let hidden = bundle.itemTokens.columns
     let soft = Tensor(.bf16, shape: [instruction.nodes.count, hidden])
     for (row, node) in instruction.nodes.enumerated() {

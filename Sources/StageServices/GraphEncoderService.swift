@@ -33,10 +33,11 @@ public struct GraphEncoderService: StageHandler {
     let ranking = try RankingRequest(request, bundle: served)
     let subject = try StageFailure.converting { () throws(GLTAError) in try encoder.subject(of: ranking) }
     let buffers = exchange.buffers
+    // Of a known user the aligner's bundle has the items, and tags that were written for the user alone.
     let input = InstructionInput(
       userVector: buffers.vector(.userVector, subject.view.vector),
       history: buffers.vector(.history, subject.view.history),
-      subjectItems: buffers.vector(.subjectItems, subject.items))
+      subjectItems: subject.user == nil ? buffers.vector(.subjectItems, subject.items) : nil)
     try exchange.send(.instruction(input), isFinal: true, flags: [])
     let (candidates, prior) = try StageFailure.converting { () throws(GLTAError) in
       try encoder.candidates(for: ranking, subject)

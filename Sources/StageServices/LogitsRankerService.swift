@@ -18,15 +18,12 @@ public struct LogitsRankerService: StageHandler {
   private let pool: ThreadPool
 
   /// - Parameter pool: threads that one run computes on; one thread where slots are to be independent.
-  public init(_ served: ServedBundle, model: any LanguageModel, pool: ThreadPool) {
+  /// - Throws: what `LogitsRankerStage` throws.
+  public init(_ served: ServedBundle, _ languageModel: LoadedLanguageModel, pool: ThreadPool) throws(GLTAError) {
     self.served = served
     self.pool = pool
-    ranker = LogitsRankerStage(bundle: served.bundle, model: model)
-  }
-
-  /// The same with a language model that is loaded.
-  public init(_ served: ServedBundle, _ languageModel: LoadedLanguageModel, pool: ThreadPool) {
-    self.init(served, model: languageModel.model, pool: pool)
+    ranker = try LogitsRankerStage(
+      bundle: served.bundle, model: languageModel.model, tokenizer: languageModel.tokenizer)
   }
 
   /// The memory of one pass through the language model.

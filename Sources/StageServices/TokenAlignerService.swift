@@ -50,9 +50,10 @@ public struct TokenAlignerService: StageHandler {
       throw StageFailure(.badRequest, "an aligner's run without the instruction's input")
     }
     let view = try view(of: input)
-    let items = input.subjectItems?.array(of: Int32.self) ?? view.history
-    try check(items)
-    let prompt = try StageFailure.converting { () throws(GLTAError) in try aligner.align(view, items: items) }
+    let (items, user) = try subject(of: input, exchange.request)
+    let prompt = try StageFailure.converting { () throws(GLTAError) in
+      try aligner.align(view, items: items, user: user)
+    }
     try exchange.send(.prompt(Prompt(prompt, in: exchange.buffers)), isFinal: true, flags: [])
     try exchange.end(nil)
   }
@@ -65,6 +66,20 @@ public struct TokenAlignerService: StageHandler {
     }
     try check(view.history)
     return view
+  }
+
+  /// The items of the user, and who that is: the request's user where the input names no items (gltp-1.md 5.4).
+  private func subject(
+    of input: InstructionInput, _ request: StageRequest
+  ) throws(StageFailure) -> (items: [Int32], user: Int?) {
+    if let items = input.subjectItems?.array(of: Int32.self) {
+      try check(items)
+      return (items, nil)
+    }
+    guard case .run(let run) = request, let user = run.userID.flatMap({ served.user($0.string) }) else {
+      throw StageFailure(.badRequest, "an instruction's input without items of a user whom the bundle does not know")
+    }
+    return (Array(served.bundle.split.train[user]), user)
   }
 
   /// They index the bundle's tables.

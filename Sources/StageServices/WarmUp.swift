@@ -39,7 +39,9 @@ extension TokenAlignerService {
   /// Aligns a request of its own. Returns how long that took at most.
   public func warmUp() throws(GLTAError) -> Duration {
     let encoded = try GraphEncoderStage(bundle: served.bundle).encode(WarmUp.request(served))
-    return try WarmUp.time { () throws(GLTAError) in _ = try aligner.align(encoded.view, items: encoded.items) }
+    return try WarmUp.time { () throws(GLTAError) in
+      _ = try aligner.align(encoded.view, items: encoded.items, user: nil)
+    }
   }
 }
 
@@ -50,7 +52,7 @@ extension LogitsRankerService {
   /// - Returns: how long a ranking took at most.
   public func warmUp(aligner: TokenAlignerService) throws(GLTAError) -> Duration {
     let encoded = try GraphEncoderStage(bundle: served.bundle).encode(WarmUp.request(served))
-    let prompt = try aligner.aligner.align(encoded.view, items: encoded.items)
+    let prompt = try aligner.aligner.align(encoded.view, items: encoded.items, user: nil)
     let pass = makeScratch()
     return try WarmUp.time { () throws(GLTAError) in
       var ranking = ranker.begin(mode: .slots, count: 1)

@@ -40,7 +40,7 @@ public struct AlignmentOptions: Sendable, Codable, Equatable {
   public var patience = 2
   /// The largest norm of a step's gradients, all parameters together.
   public var gradientNorm: Float = 1
-  /// Bytes of activations that one step may keep; beyond, they are computed again on the way back.
+  /// Bytes that the passes of one step may hold to keep activations; beyond, these are computed again on the way back.
   public var activationBytes = 1 << 30
 
   /// The settings of the `default` recipe.

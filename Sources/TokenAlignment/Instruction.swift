@@ -29,6 +29,15 @@ public struct Instruction: Sendable, Equatable {
 
   /// The positions in all, L.
   public var length: Int { tokenIDs.count }
+
+  /// The instruction behind its first positions, which hold neither nodes nor slots.
+  func dropFirst(_ count: Int) -> Instruction {
+    var rest = self
+    rest.tokenIDs.removeFirst(count)
+    rest.nodePositions = nodePositions.map { $0 - count }
+    rest.slotPositions = slotPositions.map { $0 - count }
+    return rest
+  }
 }
 
 /// What fills the places of a template.
@@ -89,6 +98,13 @@ public struct InstructionWriter: Sendable {
     textSeparator = tokenizer.sequenceEnd.isEmpty ? tokenizer.encodeBehind(";") : tokenizer.sequenceEnd
     tagSeparator = tokenizer.encodeBehind(",")
     self.maximumLength = maximumLength
+  }
+
+  /// What all of its instructions begin with: what the model wants before a text, and the template's words up to the first
+  /// place.
+  public var opening: [Int32] {
+    guard case .ids(let ids) = parts.first else { return start }
+    return start + ids
   }
 
   /// The instruction with its places filled.

@@ -3,20 +3,35 @@ package import Tensors
 
 /// Runs a batch of instructions through the frozen language model and back to its inputs.
 ///
+/// What all of them begin with is read once, where the model allows it (`LanguageModel.readPrefix`).
+///
 /// Each instruction is a sequence of its own on a thread of its own; nothing is padded. Losses need all slots of a batch
 /// at once (one product with the item matrix), so all passes of a batch live together; where their activations would
-/// exceed the budget, only layer inputs are kept.
+/// exceed the budget, only layer inputs are kept. What passes keep of earlier batches counts, too.
 package final class InstructionBatch {
   private let model: any LanguageModel
   private let pool: ThreadPool
   private let activationBytes: Int
+  private let opening: [Int32]
+  private var prefix: SharedPrefix?
   private var passes: [any LanguageModelPass] = []
+  /// What the passes kept last.
+  private var retention = Retention.activations
+  /// What the largest batch so far needs at the least.
+  private var leastBytes = 0
+  /// For each instruction its pass.
+  private var places: [Int] = []
 
-  package init(model: any LanguageModel, activationBytes: Int, pool: ThreadPool) {
+  /// - Parameter opening: what all instructions begin with (`InstructionWriter.opening`).
+  package init(model: any LanguageModel, opening: [Int32] = [], activationBytes: Int, pool: ThreadPool) {
     self.model = model
+    self.opening = opening
     self.activationBytes = activationBytes
     self.pool = pool
   }
+
+  /// Bytes that the passes hold.
+  package var byteCount: Int { passes.reduce(0) { $0 + $1.byteCount } }
 
   /// The last hidden states of all slots, instruction after instruction: slots of the batch x D.
   ///
@@ -27,8 +42,9 @@ package final class InstructionBatch {
   package func forward(
     _ instructions: [Instruction], itemTokens: Matrix, userTokens: Matrix?, slotToken: Matrix? = nil
   ) throws(GLTAError) -> Matrix {
-    while passes.count < instructions.count { passes.append(model.makePass(pool: .serial)) }
-    let retention = retention(for: instructions)
+    if passes.isEmpty { prefix = try model.readPrefix(opening, pool: pool) }
+    let instructions = rests(of: instructions)
+    let retention = prepare(instructions)
     let offsets = slotOffsets(instructions)
     let hidden = Matrix(rows: offsets[instructions.count], columns: model.hiddenSize)
     let failures = FirstFailure()
@@ -37,8 +53,8 @@ package final class InstructionBatch {
       do throws(GLTAError) {
         let input = inputEmbeddings(
           instruction, itemTokens: itemTokens, userToken: userTokens?.slice(index..<index + 1), slotToken: slotToken)
-        let states = try passes[index].forward(
-          inputEmbeddings: input, wanted: instruction.slotPositions, retention: retention)
+        let states = try passes[places[index]].forward(
+          inputEmbeddings: input, after: prefix, wanted: instruction.slotPositions, retention: retention)
         hidden.slice(offsets[index]..<offsets[index + 1]).assign(states)
       } catch { failures.record(error, at: index) }
     }
@@ -56,10 +72,10 @@ package final class InstructionBatch {
     var gradients = [Matrix?](repeating: nil, count: instructions.count)
     gradients.withUnsafeMutableBufferPointer { gradients in
       pool.forEach(instructions.count) { index, _ in
-        gradients[index] = passes[index].backward(dhidden.slice(offsets[index]..<offsets[index + 1]))
+        gradients[index] = passes[places[index]].backward(dhidden.slice(offsets[index]..<offsets[index + 1]))
       }
     }
-    for (index, instruction) in instructions.enumerated() {
+    for (index, instruction) in rests(of: instructions).enumerated() {
       guard let gradient = gradients[index] else { continue }
       for (node, position) in zip(instruction.nodes, instruction.nodePositions) {
         switch node {
@@ -76,6 +92,12 @@ package final class InstructionBatch {
     }
   }
 
+  /// What the passes read: the instructions behind what is known.
+  private func rests(of instructions: [Instruction]) -> [Instruction] {
+    guard let prefix else { return instructions }
+    return instructions.map { $0.dropFirst(prefix.count) }
+  }
+
   private func inputEmbeddings(
     _ instruction: Instruction, itemTokens: Matrix, userToken: Matrix?, slotToken: Matrix?
   ) -> Matrix {
@@ -90,11 +112,24 @@ package final class InstructionBatch {
     return input
   }
 
-  private func retention(for instructions: [Instruction]) -> Retention {
-    let floats = instructions.reduce(0) {
-      $0 + model.retainedFloats(length: $1.length, retention: .activations)
+  /// Gives each instruction a pass and decides what they keep. The longest has the first pass, the next the second: so
+  /// passes that have seen long sequences see long ones again, and do not all grow to the longest.
+  private func prepare(_ instructions: [Instruction]) -> Retention {
+    let order = instructions.indices.sorted { (instructions[$0].length, $1) > (instructions[$1].length, $0) }
+    places = Array(repeating: 0, count: instructions.count)
+    for (place, index) in order.enumerated() { places[index] = place }
+    func needed(_ retention: Retention) -> [Int] {
+      order.map { model.passBytes(length: instructions[$0].length, retention: retention) }
     }
-    return floats * MemoryLayout<Float>.stride <= activationBytes ? .activations : .layerInputs
+    let retention: Retention = needed(.activations).reduce(0, +) <= activationBytes ? .activations : .layerInputs
+    leastBytes = max(leastBytes, needed(.layerInputs).reduce(0, +))
+    let held = passes.map(\.byteCount) + Array(repeating: 0, count: max(0, instructions.count - passes.count))
+    let bytes = zip(held, needed(retention) + held.dropFirst(instructions.count)).reduce(0) { $0 + max($1.0, $1.1) }
+    // Another policy leaves other parts of the memory lying.
+    if retention != self.retention || bytes > max(activationBytes, leastBytes) { passes = [] }
+    self.retention = retention
+    while passes.count < instructions.count { passes.append(model.makePass(pool: .serial)) }
+    return retention
   }
 
   private func slotOffsets(_ instructions: [Instruction]) -> [Int] {

@@ -61,6 +61,12 @@ public struct InstructionTemplate: Sendable, Equatable {
   /// Instruction (b) of the paper: select the items that the user interacts with.
   public static let userAlignment = builtIn(PackageResources.user_alignment_txt)
 
+  /// Instruction (a) for decoders, who read in one direction: what is to be done stands first, where it is known before
+  /// the items are read, and is computed once for all prompts (`InstructionWriter.opening`).
+  public static let itemAlignmentOfDecoders = builtIn(PackageResources.item_alignment_decoder_txt)
+  /// Instruction (b) for decoders.
+  public static let userAlignmentOfDecoders = builtIn(PackageResources.user_alignment_decoder_txt)
+
   private init(trusted source: String) { self.source = source }
 
   private static func builtIn(_ bytes: [UInt8]) -> InstructionTemplate {

@@ -37,7 +37,22 @@ public struct ItemAlignmentTrainer {
     writer = InstructionWriter(
       template: template, tokenizer: tokenizer, maximumLength: model.maximumLength,
       hasSlotToken: AlignmentModel.needsSlotToken(model: model, tokenizer: tokenizer))
-    batch = InstructionBatch(model: model, activationBytes: context.options.activationBytes, pool: context.pool)
+    batch = InstructionBatch(
+      model: model, opening: writer.opening, activationBytes: context.options.activationBytes, pool: context.pool)
+  }
+
+  /// What the stage will hold in memory, before it starts.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` where a prompt cannot be made short enough.
+  public func memoryPlan(_ alignment: AlignmentModel) throws(GLTAError) -> MemoryPlan {
+    var content = InstructionContent()
+    content.texts = Array(texts.sorted { $0.count > $1.count }.prefix(context.options.itemsPerInstruction))
+    content.items = content.texts.map { _ in 0 }
+    content.slots = content.texts.count
+    return AlignmentPlan(
+      model: model, options: context.options, length: try writer.write(content).length, slots: content.slots,
+      items: texts.count, tuned: named(alignment), threads: context.pool.threads
+    ).memory
   }
 
   /// Tunes the item projector, the head and the slot's token of `alignment`, which it returns as a new model.
@@ -48,7 +63,7 @@ public struct ItemAlignmentTrainer {
   ///   short enough; errors of the checkpoint.
   public func train(_ alignment: AlignmentModel, resuming state: AlignmentState?) throws(GLTAError) -> AlignmentModel {
     let model = alignment.copy()
-    var parameters = ParameterGroup(model.itemProjector.named("item_projector") + model.headAndSlot)
+    var parameters = ParameterGroup(named(model))
     var progress = AlignmentState.Progress()
     if let state {
       progress = state.progress
@@ -65,6 +80,10 @@ public struct ItemAlignmentTrainer {
       if !goesOn { throw .stopped(Self.stage, after: "epoch \(progress.epoch)") }
     }
     return model
+  }
+
+  private func named(_ model: AlignmentModel) -> [(name: String, value: Matrix)] {
+    model.itemProjector.named("item_projector") + model.headAndSlot
   }
 
   private func trainEpoch(

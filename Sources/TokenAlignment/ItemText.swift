@@ -24,7 +24,8 @@ public enum ItemText {
     texts(of: catalogue, words: words).map { tokenizer.encodeWithin($0) }
   }
 
-  private static func firstWords(_ count: Int, of text: String) -> String {
+  /// The first words of a text, one space between two.
+  package static func firstWords(_ count: Int, of text: String) -> String {
     text.split(separator: " ", maxSplits: count, omittingEmptySubsequences: true).prefix(count)
       .joined(separator: " ")
   }

@@ -32,7 +32,19 @@ public struct UserAlignmentTrainer {
     self.writer = writer
     self.parts = parts
     self.validate = validate
-    batch = InstructionBatch(model: model, activationBytes: context.options.activationBytes, pool: context.pool)
+    batch = InstructionBatch(
+      model: model, opening: writer.opening, activationBytes: context.options.activationBytes, pool: context.pool)
+  }
+
+  /// What the stage will hold in memory, before it starts.
+  ///
+  /// - Throws: `GLTAError.invalidArgument` where a prompt cannot be made short enough.
+  public func memoryPlan(_ alignment: AlignmentModel) throws(GLTAError) -> MemoryPlan {
+    let history = (0..<parts.visible.rows).map { parts.visible.degree($0) }.max() ?? 0
+    return AlignmentPlan(
+      model: model, options: context.options, length: try writer.longest(history: history),
+      slots: context.options.slots, items: graph.items.rows, tuned: named(alignment), threads: context.pool.threads
+    ).memory
   }
 
   /// Tunes the user projector, the head and the slot's token of `alignment` and returns the best model of the validated ones; the item
@@ -119,7 +131,7 @@ public struct UserAlignmentTrainer {
       let items = Array(parts.visible[user])
       let view = UserView(items: items, graph: graph, historyLength: context.options.historyLength)
       for (column, value) in view.vector.enumerated() { nodes[row, column] = value }
-      instructions.append(try writer.write(view: view, items: items))
+      instructions.append(try writer.write(view: view, items: items, user: user))
       targets += drawTargets(user, epoch: epoch)
     }
     let hidden = try batch.forward(

@@ -1,4 +1,4 @@
-import GraphEncoding
+public import GraphEncoding
 import LogitsMatching
 public import TokenAlignment
 
@@ -19,6 +19,20 @@ public enum Recipe: String, Sendable, Codable, CaseIterable {
       options.contrastiveWeight = 0
       options.itemLearningRate = 1e-3
       options.userLearningRate = 1e-3
+    }
+    return options
+  }
+
+  /// Stage 1 as the recipe has it: BPR as in the paper, or what searches on validation data found on two data sets
+  /// (`Tests/Peers/results/graph_methods.md`).
+  public var graph: GraphEncoderOptions {
+    var options = GraphEncoderOptions()
+    if self == .default {
+      options.loss = .softmax
+      options.sampling = .wholeUsers
+      options.dimensions = 128
+      options.layers = 2
+      options.batchSize = 16_384
     }
     return options
   }

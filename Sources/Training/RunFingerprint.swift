@@ -25,11 +25,12 @@ struct RunFingerprint: Codable, Equatable {
     let graph = RunFingerprint.digest(shared + [try RunFingerprint.json(configuration.graph)])
     let text = RunFingerprint.digest([graph, languageModelHash])
     let item = RunFingerprint.digest([
-      text, configuration.itemTemplate, try RunFingerprint.json(configuration.alignment, without: userSettings),
+      text, configuration.itemTemplate,
+      try RunFingerprint.json(configuration.alignment, without: userSettings.union(memorySettings)),
     ])
     let user = RunFingerprint.digest(
       [
-        item, configuration.userTemplate, try RunFingerprint.json(configuration.alignment),
+        item, configuration.userTemplate, try RunFingerprint.json(configuration.alignment, without: memorySettings),
         "\(configuration.validationUsers)",
       ] + (configuration.generatedTags.map { [$0] } ?? []))
     stages = [
@@ -77,6 +78,9 @@ struct RunFingerprint: Codable, Equatable {
     } catch { throw GLTAError(.invalidArgument, "the configuration cannot be encoded: \(error)") }
   }
 }
+
+/// Settings of alignment that change no bit of what is learned.
+private let memorySettings: Set = ["activationBytes"]
 
 /// Settings of alignment that stage 2 does not read.
 private let userSettings: Set = [

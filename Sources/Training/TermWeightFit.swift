@@ -67,7 +67,7 @@ struct TermWeightFit {
       subject: .user(user), count: 1, candidates: .list((0..<Int32(bundle.catalogue.count)).map { $0 }),
       exclusion: .train)
     let encoded = try recommender.encoder.encode(request)
-    let prompt = try recommender.aligner.align(encoded.view, items: encoded.items)
+    let prompt = try recommender.aligner.align(encoded.view, items: encoded.items, user: user)
     return Case(
       terms: recommender.encoder.terms(of: .user(user)),
       logits: try recommender.ranker.logits(prompt, pass: pass), candidates: encoded.candidates,

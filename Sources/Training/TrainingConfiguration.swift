@@ -34,7 +34,7 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
     self.without = without.sorted { $0.rawValue < $1.rawValue }
     self.seed = seed
     self.splitMethod = splitMethod ?? .random(seed: seed)
-    graph = GraphEncoderOptions()
+    graph = recipe.graph
     alignment = recipe.alignment
     for ablation in without { ablation.apply(to: &alignment) }
     itemTemplate = InstructionTemplate.itemAlignment.source
@@ -130,6 +130,22 @@ public struct TrainingConfiguration: Sendable, Codable, Equatable {
       old[key] = try merge(value, into: current, path: inner, source: source)
     }
     return old
+  }
+
+  /// Takes the instructions for decoders, where the language model is one and the instructions are those of the recipe.
+  public mutating func suitInstructions(toCausal isCausal: Bool) {
+    guard isCausal else { return }
+    if itemTemplate == InstructionTemplate.itemAlignment.source {
+      itemTemplate = InstructionTemplate.itemAlignmentOfDecoders.source
+    }
+    if userTemplate == InstructionTemplate.userAlignment.source {
+      userTemplate = InstructionTemplate.userAlignmentOfDecoders.source
+    }
+  }
+
+  /// What alignment shows of each user's training items, and what it predicts.
+  public func visibleParts(of split: InteractionSplit) -> VisibleParts {
+    VisibleParts(train: split.train, targetShare: alignment.targetShare, seed: seed)
   }
 
   /// SHA-256 of the configuration's canonical JSON (keys sorted), 64 hexadecimal digits.

@@ -106,11 +106,12 @@ public struct TrainingRun {
     let embedder = TextEmbedder(model: languageModel.model, tokenizer: languageModel.tokenizer)
     let graph = try encodeGraph(split, halves)
     let text = try embedTexts()
-    let tags = try extractTags(text, graph, embedder)
+    let parts = configuration.visibleParts(of: split)
+    let tags = try makeTags(text, graph, embedder, parts)
     var bundle = try makeBundle(split: split, graph: graph, text: text, tags: tags)
     bundle.alignment = try alignItems(bundle, text: text)
     bundle.itemTokens = bundle.alignment.itemTokens(graph, pool: pool)
-    bundle.alignment = try alignUsers(bundle, halves)
+    bundle.alignment = try alignUsers(bundle, parts, halves)
     try fitWeights(&bundle, halves)
     let hash = try bundle.save(
       to: out, languageModelPath: languageModel.path, copyingLanguageModel: copyingLanguageModel)
@@ -171,13 +172,13 @@ public struct TrainingRun {
   /// Words of an item that its text embedding reads.
   static let wordsPerEmbedding = 60
 
-  private func extractTags(
-    _ text: Matrix, _ graph: GraphEmbeddings, _ embedder: TextEmbedder
+  private func makeTags(
+    _ text: Matrix, _ graph: GraphEmbeddings, _ embedder: TextEmbedder, _ parts: VisibleParts
   ) throws(GLTAError) -> TagTable {
     let options = configuration.alignment
     guard options.profileTags > 0 || options.predictionTags > 0 else { return .empty(items: dataset.catalogue.count) }
-    if let file = self.tags {
-      let (table, items) = try file.table(for: dataset.catalogue, graph: graph, pool: pool)
+    if let file = self.tags, file.subject == .items {
+      let (table, items) = try file.items(of: dataset.catalogue, graph: graph, pool: pool)
       reporter.say(
         "profile and prediction tokens: \(table.vocabulary.count) tags that a decoder wrote for \(items) of "
           + "\(dataset.catalogue.count) items")
@@ -186,7 +187,12 @@ public struct TrainingRun {
     let tags = try TagExtractor.extract(
       catalogue: dataset.catalogue, itemEmbeddings: text, graph: graph, embedder: embedder, pool: pool)
     reporter.say("profile and prediction tokens: \(tags.vocabulary.count) tags out of categories and titles")
-    return tags
+    guard let file = self.tags else { return tags }
+    let (table, users) = try file.users(of: dataset, visible: parts.visible, addingTo: tags)
+    reporter.say(
+      "profile and prediction tokens: \(table.vocabulary.count - tags.vocabulary.count) more that a decoder wrote for "
+        + "\(users) of \(dataset.userIDs.count) users")
+    return table
   }
 
   private func makeBundle(
@@ -223,15 +229,16 @@ public struct TrainingRun {
       context: context(.itemAlignment), model: languageModel.model, tokenizer: languageModel.tokenizer,
       graph: bundle.graph, template: try InstructionTemplate(configuration.itemTemplate), texts: texts,
       textEmbeddings: text)
+    reporter.say("\(try trainer.memoryPlan(bundle.alignment))")
     return try trainer.train(bundle.alignment, resuming: try state(.itemAlignment))
   }
 
   // MARK: Stage 3
 
-  private func alignUsers(_ bundle: RecommenderBundle, _ halves: ValidationHalves) throws(GLTAError) -> AlignmentModel {
+  private func alignUsers(
+    _ bundle: RecommenderBundle, _ parts: VisibleParts, _ halves: ValidationHalves
+  ) throws(GLTAError) -> AlignmentModel {
     guard configuration.alignment.userEpochs > 0 else { return bundle.alignment }
-    let parts = VisibleParts(
-      train: bundle.split.train, targetShare: configuration.alignment.targetShare, seed: configuration.seed)
     let users = (0..<parts.target.rows).filter { parts.target.degree($0) > 0 }.count
     reporter.say(
       "stage 3, \(UserAlignmentTrainer.stage): \(users) users, \(parts.target.count) interactions to predict")
@@ -249,6 +256,7 @@ public struct TrainingRun {
       candidate.manifest.weights = .logitsOnly
       return try BundleEvaluator(recommender: recommender(candidate), pool: pool).validationNDCG(users: stopping)
     }
+    reporter.say("\(try trainer.memoryPlan(bundle.alignment))")
     return try trainer.train(bundle.alignment, resuming: try state(.userAlignment))
   }
 

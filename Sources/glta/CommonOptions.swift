@@ -75,3 +75,4 @@ extension DatasetFormat: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
 extension Recipe: ExpressibleByArgument {}
 extension Ablation: ExpressibleByArgument {}
+extension TagSubject: ExpressibleByArgument {}

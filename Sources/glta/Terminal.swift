@@ -11,10 +11,19 @@ enum Terminal {
 
   /// JSON on one line of standard output.
   static func printJSONLine(_ value: some Encodable) throws {
+    print(String(decoding: try jsonLine(value), as: UTF8.self))
+    fflush(nil)
+  }
+
+  /// A file of JSON, a line for each value.
+  static func writeJSONLines(_ values: [some Encodable], to path: String) throws {
+    try AtomicFile.write(bytes: values.flatMap { try jsonLine($0) + Data("\n".utf8) }, to: path)
+  }
+
+  private static func jsonLine(_ value: some Encodable) throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(value), as: UTF8.self))
-    fflush(nil)
+    return try encoder.encode(value)
   }
 
   /// Pretty JSON on standard output, keys sorted, floats that round-trip.

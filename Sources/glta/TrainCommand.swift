@@ -3,6 +3,7 @@ import Bundles
 import Foundation
 import GraphEncoding
 import Interactions
+import LanguageModels
 import RankingEvaluation
 import Tensors
 import TokenAlignment
@@ -46,17 +47,14 @@ struct TrainCommand: ParsableCommand {
       "Leave a part out: item-alignment, user-alignment, profile, prediction or contrastive. May be repeated.",
       valueName: "part"))
   var without: [Ablation] = []
-  @Option(help: "The seed of everything random. (default: 42)")
-  var seed: UInt64?
-  @Option(
-    help:
-      "random (80/10/10 per user), leave-last-out (by time), given (the data set's own), given-whole (the same, nothing lent for validation) or cold-items (all of some items are test). (default: random)"
-  )
-  var split: SplitChoice?
-  @Option(help: ArgumentHelp("cold-items: the share of items that is withheld.", valueName: "share"))
-  var withholdItems = 0.1
+  @OptionGroup var parting: SplitOptions
   @Option(help: ArgumentHelp("A JSON file whose values replace the recipe's; see --print-config.", valueName: "file"))
   var config: String?
+  @Option(
+    help: ArgumentHelp(
+      "Memory for activations of the language model in one step; beyond, they are computed again. (default: 1024)",
+      valueName: "MiB"))
+  var activationMemory: Int?
   @Flag(help: "Train and measure stage 1 alone.")
   var graphOnly = false
   @Flag(
@@ -80,27 +78,12 @@ struct TrainCommand: ParsableCommand {
     case generated
   }
 
-  enum SplitChoice: String, ExpressibleByArgument, CaseIterable {
-    case random
-    case leaveLastOut = "leave-last-out"
-    case given
-    case givenWhole = "given-whole"
-    case coldItems = "cold-items"
-
-    func method(seed: UInt64, withholding share: Double = 0.1) -> SplitMethod {
-      switch self {
-      case .random: .random(seed: seed)
-      case .leaveLastOut: .leaveLastOut
-      case .given: .given
-      case .givenWhole: .givenWhole
-      case .coldItems: .coldItems(share: share, seed: seed)
-      }
-    }
-  }
-
   func validate() throws {
     guard (tags == .generated) == (tagsFile != nil) else {
       throw ValidationError("--tags generated and --tags-file FILE go together; `glta tags` writes the file")
+    }
+    if let activationMemory, !(0...1 << 20).contains(activationMemory) {
+      throw ValidationError("--activation-memory is \(activationMemory) MiB, expected 0 to \(1 << 20)")
     }
     guard !printConfig else { return }
     guard graphOnly || !refit else { throw ValidationError("--refit measures a graph method: it needs --graph-only") }
@@ -121,6 +104,7 @@ struct TrainCommand: ParsableCommand {
     let dataset = try format.load(data)
     let pool = threading.makePool()
     let model = try LoadedLanguageModel(path: languageModel, precision: languageModelPrecision ?? .stored, pool: pool)
+    configuration.suitInstructions(toCausal: model.model.isCausal)
     let bar = ProgressBar()
     let reporter = TrainingRun.Reporter(
       say: { line in
@@ -145,14 +129,15 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func makeConfiguration() throws -> TrainingConfiguration {
-    var choices = TrainingConfiguration.Choices(recipe: recipe, without: without, seed: seed)
-    if let split { choices.splitMethod = { [withholdItems] in split.method(seed: $0, withholding: withholdItems) } }
-    return try TrainCommand.configuration(choices, config: config, graph: graph)
+    var result = try TrainCommand.configuration(
+      parting.choices(recipe: recipe, without: without), config: config, graph: graph)
+    if let activationMemory { result.alignment.activationBytes = activationMemory << 20 }
+    return result
   }
 
   /// A recipe, a file and flags, each laid over what is before it.
   static func configuration(
-    _ choices: TrainingConfiguration.Choices, config: String?, graph: GraphFlags
+    _ choices: TrainingConfiguration.Choices, config: String?, graph: GraphFlags? = nil
   ) throws -> TrainingConfiguration {
     var result = try TrainingConfiguration(choices)
     if let config {
@@ -161,7 +146,7 @@ struct TrainCommand: ParsableCommand {
       }
       result = try TrainingConfiguration(choices, overriddenByJSON: data, source: config)
     }
-    graph.apply(to: &result.graph)
+    graph?.apply(to: &result.graph)
     return result
   }
 
@@ -311,7 +296,10 @@ enum ProcessUsage {
   /// The most memory that it has held.
   static var peakMebibytes: Int {
     #if os(Linux)
-      usage.ru_maxrss / 1024
+      // What getrusage says counts what the process was forked from, too.
+      let status = FileManager.default.contents(atPath: "/proc/self/status").map { String(decoding: $0, as: UTF8.self) }
+      let peak = status?.firstMatch(of: #/VmHWM:\s*(\d+) kB/#).flatMap { Int($0.1) }
+      return (peak ?? usage.ru_maxrss) / 1024
     #else
       usage.ru_maxrss / 1_048_576
     #endif

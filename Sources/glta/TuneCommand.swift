@@ -34,7 +34,7 @@ struct TuneCommand: ParsableCommand {
   @Option(help: "The seed of everything random. (default: 42)")
   var seed: UInt64?
   @Option(help: "random (80/10/10 per user), leave-last-out (by time) or given (the data set's own).")
-  var split: TrainCommand.SplitChoice?
+  var split: SplitChoice?
   @Option(help: ArgumentHelp("A JSON file whose values replace the defaults.", valueName: "file"))
   var config: String?
   @OptionGroup(title: "Graph encoder") var graph: GraphFlags

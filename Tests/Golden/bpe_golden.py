@@ -278,77 +278,6 @@ def write_ggufs():
         write_gguf(FOLDER / f"{name}.gguf", data, model, pre, extra)
 
 
-# MARK: Chat templates
-
-TEMPLATES = {
-    "smollm2": "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
-    "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}"
-    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
-    "qwen2": "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
-    "{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{% endif %}"
-    "{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
-    "chatml": "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
-    "llama2": "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}"
-    "{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}"
-    "{% set system_message = false %}{% endif %}{% for message in loop_messages %}"
-    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
-    "{% if loop.index0 == 0 and system_message != false %}"
-    "{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}"
-    "{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}"
-    "{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == 'assistant' %}"
-    "{{ ' '  + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}",
-    "llama3": "{% set loop_messages = messages %}{% for message in loop_messages %}"
-    "{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' %}"
-    "{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}",
-    "mistral": "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
-    "{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
-    "{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token}}{% else %}"
-    "{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}",
-    # Mistral 7B v0.2 put a space after answers.
-    "mistralSpaced": "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
-    "{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
-    "{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token + ' ' }}{% else %}"
-    "{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}",
-}
-
-CONVERSATIONS = [
-    [("user", "What is a film?")],
-    [("system", "Be short."), ("user", " What is a film? \n")],
-    [("user", "Hi"), ("assistant", " Hello. "), ("user", "More\u00a0please\n")],
-    [("system", " Rank items.\n"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")],
-    [("user", "[INST] <|im_end|> \u2003x")],
-    [("system", ""), ("user", "")],
-    [("assistant", "First")],
-    [("system", "Only.")],
-]
-
-
-def write_templates(golden):
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(FOLDER / "llama2" / "tokenizer.json"), **NAMES)
-    golden["chats"] = []
-    for name, template in TEMPLATES.items():
-        for conversation in CONVERSATIONS:
-            messages = [{"role": role, "content": content} for role, content in conversation]
-            for prompt in (False, True):
-                try:
-                    text = tokenizer.apply_chat_template(
-                        messages, chat_template=template, tokenize=False, add_generation_prompt=prompt
-                    )
-                except Exception:  # the template's own
-                    text = None
-                golden["chats"].append({"family": name, "messages": conversation, "prompt": prompt, "text": text})
-    golden["templates"] = TEMPLATES
-
-
 def write_wordpiece(golden):
     """What WordPiece ids read as, with the fixtures' decoder, which is none, and with BERT's."""
     tokenizer = Tokenizer.from_file(str(FOLDER.parent / "wordpiece" / "uncased" / "tokenizer.json"))
@@ -369,7 +298,6 @@ def main():
     golden = {"texts": AWKWARD + MORE + random_texts(150), "tokenizers": {}}
     write_tokenizers(golden)
     write_ggufs()
-    write_templates(golden)
     write_wordpiece(golden)
     (FOLDER / "golden.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")
     print(f"{len(golden['texts'])} texts, tokenizers: {', '.join(golden['tokenizers'])}")

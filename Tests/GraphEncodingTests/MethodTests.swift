@@ -40,16 +40,23 @@ struct MethodTests {
 
   private static let trained = GraphMethod.allCases.filter(\.givesVectors)
 
-  /// The first moment of Adam after one step is a tenth of the gradient: the whole step is checked, as it is taken. HCCF's
-  /// own contrastive term takes one side as given, which differences do not, so it is left out.
+  /// HCCF's own contrastive term takes one side as given, which differences do not, so it is left out. A leaky ReLU may
+  /// bend within a step of one point and spoil its differences, but not of most points.
   @Test(arguments: trained.filter { $0 != .hccfPlus }) func gradientAgreesWithFiniteDifferences(method: GraphMethod)
     throws
   {
     let trainer = Self.trainer(method) { options in if method == .hccf { options.alignmentWeight = 0 } }
+    let worst = try (0..<5).map { try disagreement(trainer, point: $0) }
+    #expect(worst.filter { $0 < 5e-3 }.count >= 4, "\(method) \(worst)")
+  }
+
+  /// How far the gradient of any parameter is from its finite differences at a point. The first moment of Adam after one
+  /// step is a tenth of the gradient: the whole step is checked, as it is taken.
+  private func disagreement(_ trainer: GraphEncoderTrainer, point: Int) throws -> Float {
     let stepped = try trainer.makeModel()
     // Vectors of length one, so that differences are not lost in rounding.
     let values = stepped.parameters.values.enumerated().map { index, value in
-      let start = randomMatrix(value.rows, value.columns, seed: UInt64(index + 3))
+      let start = randomMatrix(value.rows, value.columns, seed: UInt64(index + 3 + 16 * point))
       Accumulate.scale(start.count, start.base, by: 0.5)
       return start
     }
@@ -63,12 +70,13 @@ struct MethodTests {
     }
     let reference = try model()
     #expect(reference.trainStep(Self.triples, step: 0).isFinite)
-    for (name, value) in zip(reference.parameters.names, values) {
-      let expected = try finiteDifferences(of: value) { Double(try model().trainStep(Self.triples, step: 0)) }
+    return try zip(reference.parameters.names, values).map { name, value in
+      let expected = try finiteDifferences(of: value, step: 2e-3) {
+        Double(try model().trainStep(Self.triples, step: 0))
+      }
       let moment = reference.saved(reference.parameters.moments(name).first, name: name)
-      let gradient = moment.elements.map { $0 * 10 }
-      #expect(relativeDifference(gradient, expected) < 1e-2, "\(name)")
-    }
+      return relativeDifference(moment.elements.map { $0 * 10 }, expected)
+    }.max() ?? 0
   }
 
   @Test(arguments: trained) func trainsToTheSameBitsOnAnyNumberOfThreads(method: GraphMethod) throws {

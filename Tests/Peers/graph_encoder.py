@@ -4,9 +4,11 @@
     make build
     python3 Tests/Peers/graph_encoder.py speed --data gowalla=DIR ml-1m=DIR [--threads 1 2] [--steps 20]
     python3 Tests/Peers/graph_encoder.py accuracy --data gowalla=DIR [--epochs 5] [--seeds 2020 2021 2022]
+    python3 Tests/Peers/graph_encoder.py tune --data gowalla=DIR ml-1m-lcfn=DIR [--loss bpr softmax] [--out DIR]
     python3 Tests/Peers/graph_encoder.py best --data gowalla=DIR ml-1m-lcfn=DIR [--loss bpr softmax]
 
-`best` trains on all of train with SETTINGS, which were compared on the test part, and needs no PyTorch.
+`tune` searches around START by a tenth that is carved out of train, goes on where it was stopped, and prints the settings
+and the number of epochs that were best. `best` trains with what it found, FOUND, on all of train. Neither needs PyTorch.
 
 DIR holds LightGCN's train.txt and test.txt. Both sides do the whole step: sampling, K propagations forward and backward,
 loss, and Adam over all embeddings. The twin is given every advantage PyTorch has: a symmetric adjacency whose backward
@@ -28,14 +30,28 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What training to the end takes, by data set and loss.
-SETTINGS = {
-    ("gowalla", "softmax"): {
-        "loss": "softmax", "cosine": False, "temperature": 1, "dimensions": 192, "layers": 3, "learningRate": 0.02,
-        "l2": 0.08, "batchSize": 16384, "sampling": "wholeUsers", "averaging": 0.9, "epochs": 40, "precision": "bf16"},
-    ("ml-1m-lcfn", "softmax"): {
-        "loss": "softmax", "cosine": True, "temperature": 0.12, "dimensions": 256, "layers": 2, "learningRate": 0.01,
-        "l2": 0.001, "batchSize": 32768, "sampling": "wholeUsers", "averaging": 0.94, "epochs": 60},
+# Where searches start, by data set and loss, how many trials they have, and what these draw from.
+SOFTMAX = {"loss": "softmax", "sampling": "wholeUsers", "evaluateEvery": 4, "patience": 3, "metric": "ndcg@20"}
+START = {
+    ("gowalla", "softmax"): (4, {
+        **SOFTMAX, "cosine": False, "temperature": 1, "dimensions": 64, "layers": 3, "learningRate": 0.02, "l2": 0.08,
+        "batchSize": 16384, "averaging": 0.9, "epochs": 40, "precision": "bf16",
+    }, {"l2": [0.05, 0.08, 0.12], "layers": [2, 3, 4]}),
+    ("ml-1m-lcfn", "softmax"): (3, {
+        **SOFTMAX, "temperature": 0.12, "dimensions": 256, "layers": 2, "learningRate": 0.01, "l2": 0.001,
+        "batchSize": 32768, "averaging": 0.94, "epochs": 80, "precision": "bf16",
+    }, {"temperature": [0.1, 0.12, 0.15], "l2": [5e-4, 1e-3, 2e-3], "layers": [1, 2, 3], "averaging": [0.9, 0.94, 0.96]}),
+    ("ml-1m-lcfn", "bpr"): (1, {
+        "loss": "bpr", "sampling": "uniformUsers", "dimensions": 64, "layers": 3, "learningRate": 0.005, "l2": 0.001,
+        "batchSize": 8192, "averaging": 0.9, "epochs": 200, "evaluateEvery": 5, "patience": 4, "metric": "recall@20",
+        "precision": "bf16",
+    }, {"l2": [3e-4, 1e-3, 3e-3, 1e-2], "learningRate": [0.002, 0.005, 0.01], "layers": [2, 3],
+        "sampling": ["uniformUsers", "shuffledEdges"]}),
+}
+# What the searches found, laid over START, and more columns where a search with them would take hours.
+FOUND = {
+    ("ml-1m-lcfn", "softmax"): {"epochs": 32},
+    ("ml-1m-lcfn", "bpr"): {"epochs": 145},
 }
 
 
@@ -248,20 +264,43 @@ def accuracy(options):
         print(f"| {name} | mean | {options.epochs} | glta against PyTorch | {off} |", flush=True)
 
 
-def best(options):
-    print("| data | loss | seed | Recall@20 | NDCG@20 | seconds |\n|---|---|---|---|---|---|")
+def cases(options):
+    """The data sets and losses that were asked for and are known."""
     for entry in options.data:
         name, _, folder = entry.partition("=")
         for loss in options.loss:
-            if (name, loss) not in SETTINGS:
+            if (name, loss) in START:
+                yield name, folder, loss
+            else:
                 print(f"no settings are known for {name} with {loss}", file=sys.stderr)
-                continue
-            settings = dict(SETTINGS[name, loss])
-            settings["evaluateEvery"] = settings["epochs"]
-            for seed in options.seeds:
-                result = train(folder, options, settings, seed, max(options.threads))
-                figures = " | ".join(f"{result['metrics'][x]:.4f}" for x in ("recall@20", "ndcg@20"))
-                print(f"| {name} | {loss} | {seed} | {figures} | {result['seconds']:.0f} |", flush=True)
+
+
+def tune(options):
+    for name, folder, loss in cases(options):
+        trials, start, space = START[name, loss]
+        out = options.out / f"{name}-{loss}"
+        out.mkdir(parents=True, exist_ok=True)
+        for kind, value in [("config", {"graph": start}), ("space", space)]:
+            (out / f"{kind}.json").write_text(json.dumps(value))
+        result = subprocess.run(
+            [str(options.glta), "tune", "--data", folder, "--format", "lightgcn", "--split", "given", "--config",
+             f"{out}/config.json", "--space", f"{out}/space.json", "--trials", str(trials), "--seed", str(options.seeds[0]),
+             "--threads", str(max(options.threads)), "--out", f"{out}/search", "--json"], stdout=subprocess.PIPE, check=True)
+        best = json.loads(result.stdout)["best"]
+        # The best so far, from the first look on epoch by epoch.
+        found = {**best["settings"], "epochs": best["curve"].index(max(best["curve"])) + start["evaluateEvery"]}
+        print(f"{name} {loss}: validation {start['metric']} {best['validation']:.4f} with {json.dumps(found)}", flush=True)
+
+
+def best(options):
+    print("| data | loss | seed | Recall@20 | NDCG@20 | seconds |\n|---|---|---|---|---|---|")
+    for name, folder, loss in cases(options):
+        settings = {**START[name, loss][1], **FOUND.get((name, loss), {})}
+        settings["evaluateEvery"] = settings["epochs"]
+        for seed in options.seeds:
+            result = train(folder, options, settings, seed, max(options.threads))
+            figures = " | ".join(f"{result['metrics'][x]:.4f}" for x in ("recall@20", "ndcg@20"))
+            print(f"| {name} | {loss} | {seed} | {figures} | {result['seconds']:.0f} |", flush=True)
 
 
 def twin(options):
@@ -281,7 +320,7 @@ def twin(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "accuracy", "best", "twin"])
+    parser.add_argument("what", choices=["speed", "accuracy", "tune", "best", "twin"])
     parser.add_argument("--data", nargs="+", required=True, metavar="NAME=DIR")
     parser.add_argument("--glta", default=ROOT / ".build/release/glta")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
@@ -295,15 +334,16 @@ def main():
     parser.add_argument("--batch-size", type=int, default=2048)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--l2", type=float, default=1e-4)
+    parser.add_argument("--out", type=Path, default=ROOT / ".demo/graph-encoder", help="where searches are kept")
     parser.add_argument("--layout", choices=["coo", "csr"], default="csr")
     options = parser.parse_args()
     try:
-        if options.what != "best":
+        if options.what not in ("tune", "best"):
             import torch  # noqa: F401
     except ImportError:
         print("PyTorch is not installed: nothing to compare with. `pip install torch numpy` and run again.")
         return
-    {"speed": speed, "accuracy": accuracy, "best": best, "twin": twin}[options.what](options)
+    {"speed": speed, "accuracy": accuracy, "tune": tune, "best": best, "twin": twin}[options.what](options)
 
 
 if __name__ == "__main__":

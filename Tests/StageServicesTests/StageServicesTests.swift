@@ -17,7 +17,7 @@ import Training
 /// A tiny trained recommender whose logits have weight, once for all tests.
 private struct World: Sendable {
   private static let encoder = Result { try World("bert-tiny") }
-  private static let decoder = Result { try World("llama-tiny") }
+  static let decoder = Result { try World("llama-tiny") }
   static func get() throws -> World { try encoder.get() }
   /// An encoder's, whose slots are [MASK], and a decoder's, whose slots are learned.
   static func both() throws -> [World] { [try encoder.get(), try decoder.get()] }
@@ -37,9 +37,19 @@ private struct World: Sendable {
       configuration: configuration, dataset: SyntheticDataset.generate(users: 40, items: 60), languageModel: model,
       out: path, resume: false, pool: ThreadPool(threads: 2),
       reporter: TrainingRun.Reporter(say: { _ in }, progress: { _ in true }))
-    _ = try run.run()
+    var bundle = try run.run().bundle
+    bundle.tags = World.addingTags(to: bundle)
+    try bundle.save(to: path, languageModelPath: model.path)
     served = try ServedBundle(path: path)
     recommender = try Recommender(bundle: served.bundle, model: model.model, tokenizer: model.tokenizer)
+  }
+
+  /// As if a decoder had written tags for every other user.
+  private static func addingTags(to bundle: RecommenderBundle) -> TagTable {
+    let users = bundle.userIDs.indices
+    return bundle.tags.adding(
+      usersProfile: users.map { $0 % 2 == 0 ? [] : ["war \($0)", "love"] },
+      prediction: users.map { $0 % 2 == 0 ? [] : ["space \($0)"] })
   }
 
   var graphEncoder: GraphEncoderService { GraphEncoderService(served) }
@@ -49,7 +59,7 @@ private struct World: Sendable {
     }
   }
   var ranker: LogitsRankerService {
-    LogitsRankerService(served, model: model.model, pool: ThreadPool(threads: 1))
+    get throws { try LogitsRankerService(served, model, pool: ThreadPool(threads: 1)) }
   }
 }
 
@@ -117,7 +127,7 @@ struct StageServicesTests {
     _ input: [StreamChunk], _ request: RunRequest, _ world: World
   ) throws -> (final: RankingSnapshot, snapshots: [(RankingSnapshot, MessageFlags)]) {
     let exchange = ScriptedExchange(.run(request), input: input, flags: [.stream, .titles])
-    let ranker = world.ranker
+    let ranker = try world.ranker
     var pass = ranker.makeScratch()
     try ranker.run(exchange, scratch: &pass)
     let snapshots = exchange.sent.compactMap { sent -> (RankingSnapshot, MessageFlags)? in
@@ -151,7 +161,7 @@ struct StageServicesTests {
     let pass = world.recommender.ranker.makePass(pool: ThreadPool(threads: 1))
     let expected = try world.recommender.rank(try dense(request, world), pass: pass)
     let encoded = try encode(request, world)
-    let run = RunRequest(count: request.count, mode: mode)
+    let run = RunRequest(userID: request.userID, count: request.count, mode: mode)
     let prompt = StreamChunk.prompt(try align(encoded.input, run, world))
     let candidates = cut(encoded.chunks, chunk, buffers)
     for input in [[prompt] + candidates, candidates + [prompt], [candidates[0], prompt] + candidates.dropFirst()] {
@@ -166,11 +176,53 @@ struct StageServicesTests {
     }
   }
 
+  @Test func tagsWrittenForAUserAreThoseOfTheUserAlone() throws {
+    // The encoder's positions have no room for tags.
+    let world = try World.decoder.get()
+    let bundle = world.served.bundle
+    let run = RunRequest(userID: "u3", count: 3, mode: .slots)
+    let known = try encode(RankRequest(userID: "u3", count: 3), world).input
+    // Where items are given, the user's id is only a name.
+    let items = bundle.split.train[try bundle.userIndex("u3")].map { bundle.catalogue.ids[Int($0)] }
+    let named = try encode(
+      RankRequest(userID: "u3", items: try BufferPool().strings(.requestItems, items), count: 3), world
+    ).input
+    #expect(known.subjectItems == nil && named.subjectItems?.count == items.count)
+    #expect(known.history == named.history)
+    let prompts = [try align(known, run, world), try align(named, run, world)]
+    #expect(prompts[0].tokenIDs.array(of: Int32.self) != prompts[1].tokenIDs.array(of: Int32.self))
+    for id in [nil, "nobody"] as [WireText?] {
+      let failure = #expect(throws: StageFailure.self) {
+        _ = try align(known, RunRequest(userID: id, count: 3, mode: .slots), world)
+      }
+      #expect(failure?.status == .badRequest)
+    }
+  }
+
+  /// A peer's prompt may begin otherwise than the aligner's: then nothing of it is known.
+  @Test func promptsThatBeginOtherwiseAreReadWhole() throws {
+    for world in try World.both() {
+      let encoded = try world.recommender.encoder.encode(RankingRequest(subject: .user(3), count: 3))
+      let prompt = try world.recommender.aligner.align(encoded.view, items: encoded.items, user: 3)
+      let pass = world.recommender.ranker.makePass(pool: .serial)
+      func logits(_ change: (inout AlignedPrompt) -> Void) throws -> [Float] {
+        var changed = prompt
+        change(&changed)
+        return try world.recommender.ranker.logits(changed, pass: pass).elements
+      }
+      let expected = try logits { _ in }
+      #expect(try logits { $0.tokenIDs[0] += 1 } != expected)
+      #expect(try logits { $0.softPositions[0] = 0 } != expected)
+      #expect(try logits { _ in } == expected)
+    }
+  }
+
   @Test func anEncodersSlotsAreItsMasksAndADecodersAreLearned() throws {
     for world in try World.both() {
       let alignment = world.served.bundle.alignment
       let request = RankRequest(userID: "u3", count: 12)
-      let prompt = try align(try encode(request, world).input, RunRequest(count: 12, mode: .slots), world)
+      let prompt = try align(
+        try encode(request, world).input, RunRequest(userID: request.userID, count: 12, mode: .slots), world)
       let slots = prompt.slotPositions.array(of: Int32.self)
       let ids = prompt.tokenIDs.array(of: Int32.self)
       guard let slotToken = alignment.slotToken else {
@@ -222,7 +274,7 @@ struct StageServicesTests {
   @Test func refusesTensorsThatDoNotFitTheBundle() throws {
     let world = try World.get()
     let buffers = BufferPool()
-    let run = RunRequest(count: 3, mode: .slots)
+    let run = RunRequest(userID: "u1", count: 3, mode: .slots)
     let encoded = try encode(RankRequest(userID: "u1", count: 3), world)
     let prompt = try align(encoded.input, run, world)
     func input(_ change: (inout InstructionInput) -> Void) -> InstructionInput {

@@ -118,6 +118,24 @@ struct SafetensorsTests {
     #expect(message.contains(expected), "\(message)")
   }
 
+  @Test func refusesAHeaderThatIsNotUTF8() throws {
+    let whole = file(#"{"a?":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#, dataCount: 0)
+    #expect(try refusal(whole) == nil)
+    let mark = try #require(whole.firstIndex(of: UInt8(ascii: "?")))
+    for bytes: [UInt8] in [[0xFF], [0xC3, 0x28], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80]] {
+      var data = whole
+      data.replaceSubrange(mark...mark, with: bytes)
+      data[0] += UInt8(bytes.count - 1)
+      #expect(try refusal(data) != nil, "\(bytes)")
+    }
+  }
+
+  /// The first bytes of other formats, read as the length of a header, go far beyond the file.
+  @Test(arguments: ["GGUF\u{3}\0\0\0", "PK\u{3}\u{4}\0\0\0\u{1}", "\u{1}\0\0\0pickle"])
+  func refusesFilesOfOtherFormats(magic: String) throws {
+    #expect(try refusal(Data(magic.utf8) + Data(count: 200)) != nil)
+  }
+
   @Test(arguments: [UInt64.max, UInt64(Int64.max), 1 << 62, 100_000_001, 1_000])
   func refusesAHeaderLongerThanTheFile(length: UInt64) throws {
     #expect(try refusal(file(two, dataCount: 11, claiming: length)) != nil)

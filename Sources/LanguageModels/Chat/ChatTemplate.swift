@@ -31,13 +31,17 @@ public struct ChatMessage: Sendable, Equatable {
 public struct ChatTemplate: Sendable, Equatable {
   /// A format of prompts.
   public enum Family: String, Sendable {
-    /// `<|im_start|>` and `<|im_end|>`: SmolLM2, Qwen2 and many more.
+    /// `<|im_start|>` and `<|im_end|>`: SmolLM2, Qwen2, Qwen2.5 and many more.
     case chatML
+    /// ChatML of a model that thinks aloud before it answers: Qwen3.
+    case qwen3
     /// `[INST] <<SYS>>`: Llama 2.
     case llama2
     /// `<|start_header_id|>`: Llama 3.
     case llama3
-    /// `[INST]` without a system's turn: Mistral 7B.
+    /// The same under a system's turn that names dates: Llama 3.1, 3.2 and 3.3.
+    case llama31 = "llama3.1"
+    /// `[INST]`, in the spelling of each version of Mistral 7B and of Mistral NeMo.
     case mistral
   }
 
@@ -47,11 +51,12 @@ public struct ChatTemplate: Sendable, Equatable {
   public let defaultSystem: String?
   /// What ends the model's turn, as a token of the model.
   public let endOfTurn: String
-  private let startToken: String
-  private let endToken: String
+  let startToken: String
+  let endToken: String
   /// Whether the model's turn is always announced, asked for or not.
   private let alwaysPrompts: Bool
-  private let spacesAnswers: Bool
+  /// How turns are spelled where the family is Mistral's.
+  let mistral: MistralFormat?
 
   /// Recognises a template.
   ///
@@ -64,21 +69,26 @@ public struct ChatTemplate: Sendable, Equatable {
     self.startToken = startToken
     self.endToken = endToken
     alwaysPrompts = !has("add_generation_prompt")
-    spacesAnswers = has("eos_token + ' '") || has("eos_token+' '")
+    mistral = MistralFormat(source: source)
     if has("<|im_start|>"), !has("<think>") {
       (family, endOfTurn) = (.chatML, "<|im_end|>")
       defaultSystem = ChatTemplate.defaultSystem(in: source)
-    } else if has("<|start_header_id|>"), has("<|eot_id|>"), !has("Cutting Knowledge Date") {
-      (family, endOfTurn, defaultSystem) = (.llama3, "<|eot_id|>", nil)
-    } else if has("[INST]"), has("<<SYS>>") {
+    } else if has("<|im_start|>"), has("last_query_index"), has("enable_thinking is false"), !has("'<think>\\n' }}") {
+      (family, endOfTurn, defaultSystem) = (.qwen3, "<|im_end|>", nil)
+    } else if has("<|start_header_id|>"), has("<|eot_id|>"), has("Cutting Knowledge Date") == has(ChatTemplate.today) {
+      let isDated = has(ChatTemplate.today)
+      (family, endOfTurn, defaultSystem) = (isDated ? .llama31 : .llama3, "<|eot_id|>", nil)
+    } else if has("[INST]"), has("<<SYS>>"), !has("elif true == true") {
       (family, endOfTurn, defaultSystem) = (.llama2, endToken, nil)
-    } else if has("'[INST] '"), has("' [/INST]'"), !has("[AVAILABLE_TOOLS]"), !has("SYSTEM_PROMPT") {
+    } else if mistral != nil, !has("SYSTEM_PROMPT") {
       (family, endOfTurn, defaultSystem) = (.mistral, endToken, nil)
     } else {
       throw GLTAError(
         .unsupported,
         "the chat template is of no known format; it starts with \(String(source.prefix(60)).debugDescription)",
-        hint: "known are ChatML (SmolLM2, Qwen2), Llama 2, Llama 3 and Mistral 7B; prompts without a chat work always")
+        hint:
+          "known are ChatML (SmolLM2, Qwen2 and 3), Llama 2 and 3, Mistral 7B and NeMo; prompts without a chat work always"
+      )
     }
   }
 
@@ -100,87 +110,22 @@ public struct ChatTemplate: Sendable, Equatable {
 
   /// The prompt of a conversation.
   ///
-  /// - Parameter addingGenerationPrompt: whether the model's turn is announced at the end.
+  /// - Parameters:
+  ///   - addingGenerationPrompt: whether the model's turn is announced at the end.
+  ///   - thinking: whether a model that thinks aloud may; the others are not told.
   /// - Throws: `GLTAError.invalidArgument` for an order of turns that the format cannot write.
   public func render(
-    _ messages: [ChatMessage], addingGenerationPrompt: Bool = true
+    _ messages: [ChatMessage], addingGenerationPrompt: Bool = true, thinking: Bool = true
   ) throws(GLTAError) -> String {
     let prompts = addingGenerationPrompt || alwaysPrompts
     switch family {
     case .chatML: return renderChatML(messages, prompts: prompts)
+    case .qwen3: return renderQwen3(messages, prompts: prompts, thinking: thinking)
     case .llama3: return renderLlama3(messages, prompts: prompts)
+    case .llama31: return renderDatedLlama3(messages, prompts: prompts)
     case .llama2: return try renderLlama2(messages)
     case .mistral: return try renderMistral(messages)
     }
-  }
-
-  // MARK: Formats
-
-  private func renderChatML(_ messages: [ChatMessage], prompts: Bool) -> String {
-    var messages = messages
-    if let defaultSystem, let first = messages.first, first.role != .system {
-      messages.insert(ChatMessage(.system, defaultSystem), at: 0)
-    }
-    let turns = messages.map { "<|im_start|>\($0.role.rawValue)\n\($0.content)<|im_end|>\n" }
-    return turns.joined() + (prompts ? "<|im_start|>assistant\n" : "")
-  }
-
-  private func renderLlama3(_ messages: [ChatMessage], prompts: Bool) -> String {
-    func header(_ role: ChatMessage.Role) -> String { "<|start_header_id|>\(role.rawValue)<|end_header_id|>\n\n" }
-    let turns = messages.map { header($0.role) + ChatTemplate.stripped($0.content) + "<|eot_id|>" }
-    return (messages.isEmpty ? "" : startToken) + turns.joined() + (prompts ? header(.assistant) : "")
-  }
-
-  private func renderLlama2(_ messages: [ChatMessage]) throws(GLTAError) -> String {
-    let system = messages.first?.role == .system ? messages[0].content : nil
-    var text = ""
-    for (index, message) in messages.dropFirst(system == nil ? 0 : 1).enumerated() {
-      try requireAlternation(message, index)
-      var content = message.content
-      if index == 0, let system { content = "<<SYS>>\n\(system)\n<</SYS>>\n\n" + content }
-      content = ChatTemplate.stripped(content)
-      switch message.role {
-      case .user: text += "\(startToken)[INST] \(content) [/INST]"
-      case .assistant: text += " \(content) \(endToken)"
-      case .system: break
-      }
-    }
-    return text
-  }
-
-  private func renderMistral(_ messages: [ChatMessage]) throws(GLTAError) -> String {
-    var text = startToken
-    for (index, message) in messages.enumerated() {
-      try requireAlternation(message, index)
-      switch message.role {
-      case .user: text += "[INST] \(message.content) [/INST]"
-      case .assistant: text += message.content + endToken + (spacesAnswers ? " " : "")
-      case .system:
-        throw GLTAError(
-          .invalidArgument, "this model's prompts have no system's turn",
-          hint: "put the instructions at the start of the user's first turn")
-      }
-    }
-    return text
-  }
-
-  private func requireAlternation(_ message: ChatMessage, _ index: Int) throws(GLTAError) {
-    guard (message.role == .user) == (index % 2 == 0) else {
-      throw GLTAError(
-        .invalidArgument, "turn \(index) of the conversation is the \(message.role.rawValue)'s",
-        hint: "this model's prompts alternate between user and assistant, and the user is first")
-    }
-  }
-
-  /// Without white space at the ends, as Python's `str.strip` has it.
-  private static func stripped(_ text: String) -> String {
-    func isSpace(_ scalar: Unicode.Scalar) -> Bool {
-      scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
-    }
-    let scalars = text.unicodeScalars
-    let start = scalars.drop(while: isSpace)
-    let end = start.reversed().drop { isSpace($0) }
-    return String(String.UnicodeScalarView(end.reversed()))
   }
 }
 

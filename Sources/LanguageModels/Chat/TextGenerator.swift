@@ -40,14 +40,15 @@ public struct TextGenerator {
 
   /// The ids of a conversation, up to where the model speaks.
   ///
+  /// - Parameter thinking: whether a model that thinks aloud may.
   /// - Throws: `GLTAError.unsupported` where the model has no chat template that is known; what `ChatTemplate` throws.
-  public func ids(ofChat messages: [ChatMessage]) throws(GLTAError) -> [Int32] {
+  public func ids(ofChat messages: [ChatMessage], thinking: Bool = true) throws(GLTAError) -> [Int32] {
     guard let chat else {
       throw GLTAError(
         .unsupported, "the model has no chat template of a known format",
         hint: "give a model that was tuned for conversations, or a prompt without --chat")
     }
-    return tokenizer.encode(try chat.render(messages))
+    return tokenizer.encode(try chat.render(messages, thinking: thinking))
   }
 
   /// Goes on with a prompt, its text given out as it comes.
@@ -60,11 +61,16 @@ public struct TextGenerator {
     var decoder = StreamDecoder(tokenizer)
     let continuation = try generator.generate([ids], options: options) { _, token in
       let text = decoder.append(token)
-      return text.isEmpty || onText(text)
+      return text.isEmpty || onText(text) ? .choose : .end
     }[0]
     let rest = decoder.finish()
     if !rest.isEmpty { _ = onText(rest) }
     return continuation
+  }
+
+  /// What answers will hold in memory; see `DecoderGenerator.memoryPlan`.
+  public func memoryPlan(prompts: Int, length: Int, prefixes: [Int] = [], maximumTokens: Int) -> MemoryPlan {
+    generator.memoryPlan(prompts: prompts, length: length, prefixes: prefixes, maximumTokens: maximumTokens)
   }
 
   /// What several prompts have in common at their start, computed once; nil for nothing.
@@ -76,24 +82,53 @@ public struct TextGenerator {
       common = common.prefix(zip(common, prompt.dropLast()).prefix { $0 == $1 }.count)
     }
     guard common.count > 1 else { return nil }
-    return SharedPrefix(length: common.count, cache: try generator.prefill(Array(common)))
+    return SharedPrefix(ids: Array(common), cache: try generator.prefill(Array(common)))
   }
 
   /// The best answers to several prompts, computed together.
   ///
-  /// - Parameter prefix: what all of them begin with; their answers are the same without.
+  /// - Parameters:
+  ///   - prefix: what all of them begin with; their answers are the same without.
+  ///   - step: what comes after an answer as far as it goes.
   /// - Throws: as `generate`.
   public func answers(
-    to prompts: [[Int32]], after prefix: SharedPrefix? = nil, maximumTokens: Int
-  ) throws(GLTAError) -> [String] {
+    to prompts: [[Int32]], after prefix: SharedPrefix? = nil, maximumTokens: Int,
+    step: (String) -> AnswerStep = { _ in .goOn }
+  ) throws(GLTAError) -> [Answer] {
     let options = GenerationOptions(maximumTokens: maximumTokens, stopTokens: stopTokens)
-    let rests = prompts.map { Array($0.dropFirst(prefix?.length ?? 0)) }
-    return try generator.generate(rests, after: prefix?.cache, options: options).map { tokenizer.decode($0.tokens) }
+    let rests = prompts.map { Array($0.dropFirst(prefix?.count ?? 0)) }
+    var decoders = prompts.map { _ in StreamDecoder(tokenizer) }
+    var texts = prompts.map { _ in "" }
+    let continuations = try generator.generate(rests, after: prefix?.cache, options: options) { prompt, token in
+      texts[prompt] += decoders[prompt].append(token)
+      return switch step(texts[prompt]) {
+      case .goOn: .choose
+      case .say(let text): .say(tokenizer.encodeBehind(text))
+      case .end: .end
+      }
+    }
+    return continuations.map { continuation in
+      Answer(
+        text: tokenizer.decode(continuation.tokens),
+        isCutOff: continuation.ending == .length || continuation.ending == .positions)
+    }
   }
 
-  /// The first tokens of prompts with what the model made of them.
-  public struct SharedPrefix {
-    let length: Int
-    let cache: KVCache
+  /// What a model answered.
+  public struct Answer: Sendable, Equatable {
+    /// The text.
+    public var text: String
+    /// Whether there was more to say than tokens.
+    public var isCutOff: Bool
+  }
+
+  /// What comes after an answer as far as it goes.
+  public enum AnswerStep: Sendable, Equatable {
+    /// What the model has to say.
+    case goOn
+    /// This, as if the model had said it.
+    case say(String)
+    /// Nothing.
+    case end
   }
 }

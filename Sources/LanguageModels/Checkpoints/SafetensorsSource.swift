@@ -86,6 +86,7 @@ private struct HalfTable: EmbeddingTable {
   private let tensor: Tensor
   let rows: Int
   let columns: Int
+  var byteCount: Int { tensor.byteCount }
 
   /// - Parameter tensor: f16 or bf16, of rank two.
   init(_ tensor: Tensor) {

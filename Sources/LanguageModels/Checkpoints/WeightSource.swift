@@ -55,6 +55,8 @@ package protocol EmbeddingTable: Sendable {
   var rows: Int { get }
   /// Floats of an entry.
   var columns: Int { get }
+  /// Bytes that the table takes.
+  var byteCount: Int { get }
 
   /// Writes an entry as f32.
   ///
@@ -63,6 +65,8 @@ package protocol EmbeddingTable: Sendable {
 }
 
 extension Matrix: EmbeddingTable {
+  package var byteCount: Int { count * MemoryLayout<Float>.stride }
+
   package func copyRow(_ index: Int, into out: UnsafeMutablePointer<Float>) {
     out.update(from: row(index), count: columns)
   }

@@ -31,6 +31,16 @@ public struct Continuation: Sendable, Equatable {
     case stopped
   }
 
+  /// What follows a token.
+  public enum Step: Sendable {
+    /// The model chooses the next one.
+    case choose
+    /// These follow, as if the model had chosen them. What is said of them before the last of them is not heeded.
+    case say([Int32])
+    /// Nothing: the continuation ends.
+    case end
+  }
+
   /// The tokens, without the one that ended them.
   public var tokens: [Int32]
   /// Why there are no more.
@@ -61,6 +71,36 @@ public final class DecoderGenerator {
     step = DecoderStep(model: model, pool: pool)
   }
 
+  /// What a call of `generate` will hold in memory.
+  ///
+  /// - Parameters:
+  ///   - prompts: continued at once.
+  ///   - length: tokens of the longest, with what stands before all of them.
+  ///   - prefixes: tokens of each prefix that is kept meanwhile.
+  ///   - maximumTokens: generated at the most.
+  public func memoryPlan(prompts: Int, length: Int, prefixes: [Int] = [], maximumTokens: Int) -> MemoryPlan {
+    let configuration = model.configuration
+    let floats = MemoryLayout<Float>.stride
+    let capacity = min(length + max(0, maximumTokens), model.maximumLength)
+    let caches = prompts * KVCache.byteCount(configuration, capacity: capacity)
+    let pass = DecoderMemory.byteCount(
+      configuration, length: min(length, DecoderGenerator.promptBlock), retention: .nothing, extendsCache: true)
+    return MemoryPlan([
+      ("weights", model.weightBytes(forBackward: false)),
+      ("keys and values of \(prompts) prompt\(prompts == 1 ? "" : "s")", caches),
+      (
+        "keys and values of shared beginnings",
+        prefixes.reduce(0) { $0 + KVCache.byteCount(configuration, capacity: $1) }
+      ),
+      ("activations", pool.threads * pass + prompts * length * model.hiddenSize * floats),
+      (
+        "steps and logits",
+        DecoderStep.byteCount(configuration, rows: prompts, threads: pool.threads)
+          + prompts * model.vocabularySize * floats
+      ),
+    ])
+  }
+
   /// A cache that knows some tokens: what many prompts begin with.
   ///
   /// - Throws: `GLTAError.invalidArgument` where there are none, or more than the model's positions.
@@ -75,13 +115,13 @@ public final class DecoderGenerator {
   /// - Parameters:
   ///   - prompts: token ids of each, at least one.
   ///   - prefix: what stands before all of them.
-  ///   - onToken: called with each token of each prompt as it comes; returning false ends the prompt's continuation.
+  ///   - onToken: called with each token of each prompt as it comes; says what follows it.
   /// - Returns: one continuation for each prompt.
   /// - Throws: `GLTAError.invalidArgument` where a prompt is empty or beyond the model's positions, an option cannot work
   ///   or the model has no head.
   public func generate(
     _ prompts: [[Int32]], after prefix: KVCache? = nil, options: GenerationOptions,
-    onToken: (_ prompt: Int, _ token: Int32) -> Bool = { _, _ in true }
+    onToken: (_ prompt: Int, _ token: Int32) -> Continuation.Step = { _, _ in .choose }
   ) throws(GLTAError) -> [Continuation] {
     try generate(
       inputEmbeddings: prompts.map { model.inputEmbeddings($0) }, after: prefix, options: options, onToken: onToken)
@@ -90,7 +130,7 @@ public final class DecoderGenerator {
   /// The same for prompts whose places need not be tokens: each rows x hiddenSize.
   public func generate(
     inputEmbeddings prompts: [Matrix], after prefix: KVCache? = nil, options: GenerationOptions,
-    onToken: (_ prompt: Int, _ token: Int32) -> Bool = { _, _ in true }
+    onToken: (_ prompt: Int, _ token: Int32) -> Continuation.Step = { _, _ in .choose }
   ) throws(GLTAError) -> [Continuation] {
     try options.sampling.validate()
     guard model.hasHead else {
@@ -178,6 +218,8 @@ public final class DecoderGenerator {
 private struct GeneratedSequence {
   let cache: KVCache
   var sampler: TokenSampler
+  /// Tokens that are not chosen.
+  private var said: [Int32] = []
   private(set) var tokens: [Int32] = []
   private(set) var ending: Continuation.Ending?
 
@@ -192,15 +234,18 @@ private struct GeneratedSequence {
   /// Chooses the next token, or ends.
   mutating func take(
     _ logits: UnsafeMutablePointer<Float>, count: Int, _ options: GenerationOptions, model: DecoderModel,
-    _ onToken: (Int32) -> Bool
+    _ onToken: (Int32) -> Continuation.Step
   ) throws(GLTAError) {
     guard tokens.count < options.maximumTokens else { return ending = .length }
-    let token = try sampler.next(logits, count: count)
+    let token = said.isEmpty ? try sampler.next(logits, count: count) : said.removeFirst()
     if options.stopTokens.contains(token) { return ending = .stopToken }
     tokens.append(token)
-    if !onToken(token) {
-      ending = .stopped
-    } else if tokens.count == options.maximumTokens {
+    switch onToken(token) {
+    case .choose: break
+    case .say(let ids): if said.isEmpty { said = ids }
+    case .end: return ending = .stopped
+    }
+    if tokens.count == options.maximumTokens {
       ending = .length
     } else if cache.count >= model.cacheLimit {
       ending = .positions

@@ -122,7 +122,8 @@ struct DecoderMemory {
   private var states: [Matrix] = []
   private var retention = Retention.nothing
   private var wantedRows = 0
-  private var workerScratch = Matrix(rows: 0, columns: 0)
+  private var workerScratch = DecoderMemory.none
+  private static let none = Matrix(rows: 0, columns: 0)
 
   /// The keys and values of the layer under way, where no cache holds them.
   private(set) var panels: KeyValuePanels?
@@ -130,10 +131,10 @@ struct DecoderMemory {
   private(set) var backwardPanels: CausalAttention.BackwardPanels?
   private(set) var gradients: DecoderGradients?
   /// wanted x hidden: the inputs of the last layer's queries.
-  private(set) var queryInput = Matrix(rows: 0, columns: 0)
+  private(set) var queryInput = DecoderMemory.none
   /// wanted x hidden: the result.
-  private(set) var result = Matrix(rows: 0, columns: 0)
-  private(set) var resultScale = Matrix(rows: 0, columns: 0)
+  private(set) var result = DecoderMemory.none
+  private(set) var resultScale = DecoderMemory.none
 
   init(configuration: DecoderConfiguration, workers: Int) {
     self.configuration = configuration
@@ -141,16 +142,43 @@ struct DecoderMemory {
     layerArenas = Array(repeating: FloatArena(), count: configuration.layerCount)
   }
 
-  /// Floats that a pass of `length` tokens keeps under a policy.
-  static func retainedFloats(_ configuration: DecoderConfiguration, length: Int, retention: Retention) -> Int {
-    let inputs = length * configuration.hiddenSize
+  /// Floats of everything but the layers' activations and the workers' scratch.
+  ///
+  /// - Parameters:
+  ///   - length: of what is computed; `positions` with what is known before it.
+  ///   - needsPanels: whether the keys and values have no place elsewhere.
+  private static func sharedCount(
+    _ configuration: DecoderConfiguration, length: Int, positions: Int, retention: Retention, needsPanels: Bool
+  ) -> Int {
+    let retains = retention != .nothing
+    let panels = KeyValuePanels.count(configuration, positions: positions)
+    return (stateCount(configuration, retention) + 2) * (length * configuration.hiddenSize + 16) + length + 16
+      + (needsPanels ? panels : 0)
+      + (retains ? DecoderGradients.count(configuration, length: length) + 2 * panels : 0)
+  }
+
+  private static func stateCount(_ configuration: DecoderConfiguration, _ retention: Retention) -> Int {
+    retention == .nothing ? 2 : configuration.layerCount + 1
+  }
+
+  /// Bytes that a pass of one worker holds at the most for sequences of at most `length` tokens.
+  ///
+  /// - Parameter extendsCache: whether keys and values go to a cache.
+  static func byteCount(
+    _ configuration: DecoderConfiguration, length: Int, retention: Retention, extendsCache: Bool = false
+  ) -> Int {
     let layer = DecoderActivations.count(
       configuration, queries: length, length: length, retains: retention != .nothing)
-    switch retention {
-    case .nothing: return layer + 2 * inputs
-    case .layerInputs: return layer + (configuration.layerCount + 1) * inputs
-    case .activations: return configuration.layerCount * (layer + inputs) + inputs
-    }
+    let layers = retention == .activations ? configuration.layerCount : 1
+    let shared = sharedCount(
+      configuration, length: length, positions: length, retention: retention, needsPanels: !extendsCache)
+    return FloatArena.byteCount(shared) + layers * FloatArena.byteCount(layer)
+      + DecoderMemory(configuration: configuration, workers: 1).workerByteCount
+  }
+
+  /// Bytes that it holds.
+  var byteCount: Int {
+    layerArenas.reduce(arena.byteCount + workerScratch.byteCount) { $0 + $1.byteCount }
   }
 
   /// Lays out the memory for a sequence.
@@ -165,11 +193,14 @@ struct DecoderMemory {
     wantedRows = wanted ?? length
     prepareWorkers()
 
-    let stateCount = retains ? layerCount + 1 : 2
-    let panelFloats = KeyValuePanels.count(configuration, positions: prefix + length)
+    // What stood there is let go of before there is more.
+    (states, panels, gradients, backwardPanels) = ([], nil, nil, nil)
+    (queryInput, result, resultScale) = (DecoderMemory.none, DecoderMemory.none, DecoderMemory.none)
+    layers.removeAll(keepingCapacity: true)
     arena.reset(
-      count: (stateCount + 2) * (length * hidden + 16) + length + 16 + (needsPanels ? panelFloats : 0)
-        + (retains ? DecoderGradients.count(configuration, length: length) + 2 * panelFloats : 0))
+      count: DecoderMemory.sharedCount(
+        configuration, length: length, positions: prefix + length, retention: retention, needsPanels: needsPanels))
+    let stateCount = DecoderMemory.stateCount(configuration, retention)
     states = (0..<stateCount).map { _ in arena.take(length, hidden) }
     queryInput = arena.take(wantedRows, hidden)
     result = arena.take(wantedRows, hidden)
@@ -178,7 +209,6 @@ struct DecoderMemory {
     gradients = retains ? DecoderGradients(configuration, length: length, from: &arena) : nil
     backwardPanels = retains ? takeBackwardPanels(positions: prefix + length) : nil
 
-    layers.removeAll(keepingCapacity: true)
     for layer in 0..<layerCount {
       let queries = layer == layerCount - 1 ? wantedRows : length
       let slot = retention == .activations ? layer : 0
@@ -201,12 +231,16 @@ struct DecoderMemory {
 
   private mutating func prepareWorkers() {
     guard workerScratch.rows == 0 else { return }
-    workerScratch = Matrix(rows: workers, columns: innerOffset + 2 * innerCount)
+    workerScratch = Matrix(rows: workers, columns: workerCount)
   }
+
+  /// Bytes of the scratch memory of all workers.
+  private var workerByteCount: Int { workers * workerCount * MemoryLayout<Float>.stride }
 
   private var attentionCount: Int { CausalAttention(headColumns: configuration.headColumns).scratchCount }
   private var rowCount: Int { DecoderMemory.blockRows * configuration.hiddenSize }
   private var innerCount: Int { DecoderMemory.blockRows * configuration.intermediateSize }
+  private var workerCount: Int { innerOffset + 2 * innerCount }
   private var innerOffset: Int { (attentionCount + rowCount + 15) / 16 * 16 }
 
   func input(of layer: Int) -> Matrix { states[retention == .nothing ? layer % 2 : layer] }

@@ -126,9 +126,16 @@ public struct DecoderModel: LanguageModel {
   /// Memory for one sequence at a time; see `DecoderPass`.
   public func makePass(pool: ThreadPool) -> any LanguageModelPass { DecoderPass(model: self, pool: pool) }
 
-  /// Floats that a pass of `length` tokens keeps under a policy.
-  public func retainedFloats(length: Int, retention: Retention) -> Int {
-    DecoderMemory.retainedFloats(configuration, length: length, retention: retention)
+  /// Bytes that a serial pass holds at the most.
+  public func passBytes(length: Int, retention: Retention) -> Int {
+    DecoderMemory.byteCount(configuration, length: length, retention: retention)
+  }
+
+  /// Bytes of the weights that were read.
+  public func weightBytes(forBackward: Bool) -> Int {
+    layers.reduce(embeddings.byteCount + (head?.byteCount(forBackward: false) ?? 0)) { bytes, layer in
+      bytes + layer.linears.reduce(0) { $0 + $1.byteCount(forBackward: forBackward) }
+    }
   }
 
   /// Operations of a forward pass over `length` tokens, of attention those that the causal mask leaves.
@@ -159,6 +166,8 @@ struct DecoderLayer: Sendable {
   let up: FrozenLinear
   let down: FrozenLinear
   let attention: CausalAttention
+
+  var linears: [FrozenLinear] { [query, key, value, attentionOutput, gate, up, down] }
 
   init(
     reading reader: DecoderWeightReader, index: Int, configuration: DecoderConfiguration

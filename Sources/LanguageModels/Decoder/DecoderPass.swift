@@ -3,18 +3,18 @@ public import Tensors
 /// One sequence on its way through a Llama-class decoder: the memory of its forward and, where wanted, of its backward
 /// pass.
 ///
-/// A pass may start after a prefix whose keys and values are known, such as an instruction that all prompts share: only
+/// A sequence may start after a prefix whose keys and values are known, such as an instruction that all prompts share: only
 /// the rest is computed, with the bits that it has in the whole. The prefix is frozen, so no gradient goes there.
 public final class DecoderPass: LanguageModelPass {
   let model: DecoderModel
   let pool: ThreadPool
-  /// What stands before every sequence of this pass; nil = nothing.
-  public let prefix: KVCache?
   var memory: DecoderMemory
   private(set) var retention = Retention.nothing
   private(set) var length = 0
   /// Positions before the first row.
   private(set) var start = 0
+  /// What they are, where no cache is extended; nil = nothing.
+  private(set) var prefix: KVCache?
   /// The rows whose final hidden states are wanted; nil = all.
   private(set) var wanted: [Int]?
   /// The positions of all rows, and of the wanted ones.
@@ -25,29 +25,30 @@ public final class DecoderPass: LanguageModelPass {
   private var cache: KVCache?
 
   /// A pass of the model. `pool` runs the loops inside; each of its workers gets scratch memory here.
-  ///
-  /// - Parameter prefix: not to be changed while the pass is in use.
-  public init(model: DecoderModel, pool: ThreadPool, prefix: KVCache? = nil) {
-    precondition(prefix.map { $0.configuration == model.configuration } ?? true, "the prefix of another model")
+  public init(model: DecoderModel, pool: ThreadPool) {
     self.model = model
     self.pool = pool
-    self.prefix = prefix
     memory = DecoderMemory(configuration: model.configuration, workers: pool.threads)
   }
+
+  /// Bytes that it holds, used or left over from longer sequences.
+  public var byteCount: Int { memory.byteCount }
 
   /// The last hidden states, after the final norm, of the wanted positions: `wanted.count` (or L) x hiddenSize.
   ///
   /// The result is a view of the pass's memory, valid until the next call of `forward`.
   ///
   /// - Parameters:
-  ///   - inputEmbeddings: L x hiddenSize: token embeddings, or projected nodes among them. They follow the prefix.
+  ///   - inputEmbeddings: L x hiddenSize: token embeddings, or projected nodes among them.
+  ///   - prefix: what stands before them; nil = nothing.
   ///   - wanted: rows of `inputEmbeddings`, ascending; the last layer computes no others. nil = all.
   ///   - retention: what is kept for `backward`.
   /// - Throws: `GLTAError.invalidArgument` where L is zero or goes beyond the model's positions.
   public func forward(
-    inputEmbeddings: Matrix, wanted: [Int]? = nil, retention: Retention = .nothing
+    inputEmbeddings: Matrix, after prefix: SharedPrefix? = nil, wanted: [Int]? = nil, retention: Retention = .nothing
   ) throws(GLTAError) -> Matrix {
-    cache = nil
+    precondition(prefix.map { $0.cache.configuration == model.configuration } ?? true, "the prefix of another model")
+    (cache, self.prefix) = (nil, prefix?.cache)
     return try run(inputEmbeddings, after: prefix?.count ?? 0, wanted: wanted, retention: retention)
   }
 
@@ -58,8 +59,7 @@ public final class DecoderPass: LanguageModelPass {
     try forward(inputEmbeddings: model.inputEmbeddings(ids), wanted: wanted, retention: retention)
   }
 
-  /// The same for a sequence that goes on from what `cache` knows, whose keys and values are added to it. The pass's own
-  /// prefix plays no part.
+  /// The same for a sequence that goes on from what `cache` knows, whose keys and values are added to it.
   ///
   /// - Throws: as above; the cache then knows what it did before.
   public func forward(
@@ -67,7 +67,7 @@ public final class DecoderPass: LanguageModelPass {
   ) throws(GLTAError) -> Matrix {
     precondition(cache.configuration == model.configuration, "the cache of another model")
     try model.requireRoom(inputEmbeddings.rows, after: cache.count, isCached: true)
-    self.cache = cache
+    (self.cache, prefix) = (cache, nil)
     cache.reserve(cache.count + inputEmbeddings.rows)
     let result = try run(inputEmbeddings, after: cache.count, wanted: wanted, retention: .nothing)
     cache.advance(by: inputEmbeddings.rows)
@@ -185,7 +185,7 @@ public final class DecoderPass: LanguageModelPass {
     let columns = model.configuration.headColumns
     let positions = start..<start + length
     guard let panels = cache?.layers[index] ?? memory.panels else { return }
-    let known = cache == nil ? prefix?.layers[index] : nil
+    let known = prefix?.layers[index]
     pool.forEach(2 * model.configuration.keyHeadCount) { task, _ in
       let head = task / 2
       let column = head * columns

@@ -50,6 +50,18 @@ public final class DecoderStep {
     return normalized
   }
 
+  private static func count(_ configuration: DecoderConfiguration, rows: Int) -> Int {
+    let columns =
+      configuration.hiddenSize + configuration.queryColumns + configuration.keyColumns + configuration.intermediateSize
+    return rows * 2 * columns + 8 * 16
+  }
+
+  /// Bytes that steps of `rows` sequences take, without caches.
+  static func byteCount(_ configuration: DecoderConfiguration, rows: Int, threads: Int) -> Int {
+    let scratch = CausalAttention(headColumns: configuration.headColumns).scratchCount
+    return FloatArena.byteCount(count(configuration, rows: rows)) + threads * scratch * MemoryLayout<Float>.stride
+  }
+
   private func prepare(_ caches: [KVCache]) {
     positions.removeAll(keepingCapacity: true)
     var longest = 0
@@ -64,7 +76,7 @@ public final class DecoderStep {
     let configuration = model.configuration
     let (hidden, inner) = (configuration.hiddenSize, configuration.intermediateSize)
     let (queries, keys) = (configuration.queryColumns, configuration.keyColumns)
-    arena.reset(count: rows * (2 * hidden + 2 * queries + 2 * keys + 2 * inner) + 8 * 16)
+    arena.reset(count: DecoderStep.count(configuration, rows: rows))
     state = arena.take(rows, hidden)
     normalized = arena.take(rows, hidden)
     query = arena.take(rows, queries)

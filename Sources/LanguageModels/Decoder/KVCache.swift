@@ -33,7 +33,7 @@ struct KeyValuePanels: Sendable {
 /// not compute them again.
 ///
 /// What several sequences have in common, such as an instruction, is computed once: each goes on from a `fork`, or a
-/// `DecoderPass` starts after it. Not to be written by two threads at once; any number may read one that nobody writes.
+/// pass starts after it (`SharedPrefix`). Not to be written by two threads at once; any number may read one that nobody writes.
 public final class KVCache: @unchecked Sendable {
   /// The shape of the model that the cache belongs to.
   let configuration: DecoderConfiguration
@@ -73,6 +73,12 @@ public final class KVCache: @unchecked Sendable {
   /// Bytes that the cache takes.
   public var byteCount: Int {
     layers.count * KeyValuePanels.count(configuration, positions: capacity) * MemoryLayout<Float>.stride
+  }
+
+  /// Bytes that a cache with room for `positions` takes at the most.
+  static func byteCount(_ configuration: DecoderConfiguration, capacity positions: Int) -> Int {
+    let floats = KeyValuePanels.count(configuration, positions: CausalAttention.capacity(max(positions, 1)))
+    return configuration.layerCount * FloatArena.byteCount(floats)
   }
 
   /// Makes room for `positions` in all.

@@ -10,6 +10,7 @@ package struct ByteWeight: FrozenWeight {
 
   package var inputs: Int { panels.depth }
   package var outputs: Int { panels.columns }
+  package var byteCount: Int { panels.byteCount }
 
   package func multiply(
     rows: Int, _ x: UnsafePointer<Float>, panels range: Range<Int>, into out: UnsafeMutablePointer<Float>, stride: Int,

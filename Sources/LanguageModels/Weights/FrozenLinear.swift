@@ -24,6 +24,13 @@ package struct FrozenLinear: Sendable {
   /// Columns of y.
   package var outputs: Int { weight.outputs }
 
+  /// Bytes of the weight.
+  ///
+  /// - Parameter forBackward: with what the backward product keeps.
+  package func byteCount(forBackward: Bool) -> Int {
+    weight.byteCount + (forBackward ? weight.backwardByteCount : 0)
+  }
+
   /// out = x Wᵀ + b, or out = x Wᵀ + b + residual.
   ///
   /// - Parameters:

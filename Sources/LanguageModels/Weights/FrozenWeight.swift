@@ -10,6 +10,10 @@ package protocol FrozenWeight: Sendable {
   var inputs: Int { get }
   /// Rows of W: columns of the product.
   var outputs: Int { get }
+  /// Bytes that W takes.
+  var byteCount: Int { get }
+  /// Bytes that the first backward product adds.
+  var backwardByteCount: Int { get }
 
   /// out = start + x Wᵀ for the outputs of some panels, `PackedMatrix.panelColumns` outputs each.
   ///
@@ -34,6 +38,8 @@ package protocol FrozenWeight: Sendable {
 }
 
 extension FrozenWeight {
+  package var backwardByteCount: Int { 0 }
+
   /// The panels that the outputs are cut into; the last may be narrower.
   package var panelCount: Int {
     (outputs + PackedMatrix.panelColumns - 1) / PackedMatrix.panelColumns

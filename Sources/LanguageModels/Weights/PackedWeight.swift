@@ -12,6 +12,8 @@ package final class PackedWeight: FrozenWeight {
 
   package var inputs: Int { forward.depth }
   package var outputs: Int { forward.columns }
+  package var byteCount: Int { forward.byteCount }
+  package var backwardByteCount: Int { PackedMatrix.byteCount(depth: outputs, columns: inputs) }
 
   package func multiply(
     rows: Int, _ x: UnsafePointer<Float>, panels: Range<Int>, into out: UnsafeMutablePointer<Float>, stride: Int,

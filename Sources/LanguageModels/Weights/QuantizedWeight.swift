@@ -9,7 +9,6 @@ package struct QuantizedWeight: FrozenWeight {
 
   package var inputs: Int { panels.depth }
   package var outputs: Int { panels.columns }
-  /// The memory that the weight takes.
   package var byteCount: Int { panels.byteCount }
 
   package func multiply(

@@ -45,6 +45,7 @@ package struct BlockTable: EmbeddingTable {
 
   package var rows: Int { matrix.rows }
   package var columns: Int { matrix.columns }
+  package var byteCount: Int { matrix.byteCount }
 
   package func copyRow(_ index: Int, into out: UnsafeMutablePointer<Float>) { matrix.copyRow(index, into: out) }
 }

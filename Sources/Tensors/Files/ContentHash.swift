@@ -27,13 +27,22 @@ public struct ContentHash {
     return String(digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
   }
 
+  /// Bytes of a file that are looked at in one go: whole pages.
+  private static let blockBytes = 1 << 22
+
   /// The digest of a file's bytes, 64 hexadecimal digits.
   ///
   /// - Throws: `GLTAError.inputOutput`.
   public static func ofFile(_ path: String) throws(GLTAError) -> String {
     let storage = try Storage.mapping(path: path)
+    let bytes = UnsafeRawBufferPointer(start: storage.base, count: storage.byteCount)
     var hash = ContentHash()
-    hash.update(UnsafeRawBufferPointer(start: storage.base, count: storage.byteCount))
+    for start in stride(from: 0, to: bytes.count, by: blockBytes) {
+      let block = start..<min(bytes.count, start + blockBytes)
+      hash.update(UnsafeRawBufferPointer(rebasing: bytes[block]))
+      // Weights of many gigabytes are not to be held for that.
+      storage.releasePages(block)
+    }
     return hash.finish()
   }
 }

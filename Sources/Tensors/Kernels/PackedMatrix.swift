@@ -17,6 +17,14 @@ public struct PackedMatrix: Sendable {
   /// The panels that B is cut into.
   public var panelCount: Int { panels.rows }
 
+  /// Bytes that a packed matrix of a shape takes.
+  package static func byteCount(depth: Int, columns: Int) -> Int {
+    packedCount(depth: depth, columns: columns) * MemoryLayout<Float>.stride
+  }
+
+  /// Bytes that it takes.
+  package var byteCount: Int { PackedMatrix.byteCount(depth: depth, columns: columns) }
+
   /// Packs B where B[k, j] = source[k * rowStride + j * columnStride].
   public init(
     depth: Int, columns: Int, source: UnsafePointer<Float>, rowStride: Int, columnStride: Int

@@ -12,6 +12,9 @@ package struct BlockMatrix: Sendable {
   /// The row of the file that stands for each row; nil: the same.
   private let order: [Int32]?
 
+  /// Bytes of the file.
+  package var byteCount: Int { rows * rowBytes }
+
   /// A view of bytes of a file.
   ///
   /// - Parameter order: for each row of the matrix the row of the file that holds it.

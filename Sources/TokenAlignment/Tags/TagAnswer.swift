@@ -5,14 +5,17 @@ public enum TagAnswer {
   /// Characters of a tag at the most.
   private static let mostCharacters = 40
 
+  /// Whether a character stands between tags of a line.
+  package static func isSeparator(_ character: Character) -> Bool { ",;|".contains(character) }
+
   /// The tags of an answer in its order, in lower case, each once, at most `count`.
   ///
-  /// Commas, semicolons and line ends part them; numbers and bullets before them, quotes and points around them, and what
-  /// announces them ("Here are six tags:") are left out.
+  /// Commas, semicolons and line ends part them; numbers and bullets before them, quotes and points around them, brackets
+  /// behind them, and what announces them ("Here are six tags:") are left out.
   public static func tags(in answer: String, count: Int) -> [String] {
     var found: [String] = []
     for line in answer.split(whereSeparator: \.isNewline) {
-      for part in contents(of: line).split(whereSeparator: { $0 == "," || $0 == ";" || $0 == "|" }) {
+      for part in contents(of: line).split(whereSeparator: isSeparator) {
         let tag = clean(part)
         let words = tag.split(separator: " ").count
         guard words > 0, words <= mostWords, tag.count <= mostCharacters, tag.contains(where: \.isLetter),
@@ -41,6 +44,8 @@ public enum TagAnswer {
     if let next = unnumbered.first, next == "." || next == ")", unnumbered.startIndex > rest.startIndex {
       rest = unnumbered.drop(while: isAround)
     }
+    // "Heat (1995)".
+    if let bracket = rest.lastIndex(of: "("), bracket > rest.startIndex { rest = rest[..<bracket] }
     while let last = rest.last, isAround(last) { rest.removeLast() }
     if rest.lowercased().hasPrefix("and ") { rest = rest.dropFirst(4) }
     return rest.lowercased().split(whereSeparator: \.isWhitespace).joined(separator: " ")

@@ -1,33 +1,42 @@
 import Bundles
-public import Foundation
-public import GraphEncoding
-public import Interactions
+import Foundation
 public import Tensors
-public import TokenAlignment
 
 /// Tags that a language model wrote, as a file of JSON lines that only ever grows: whatever moment a run is killed at, the
-/// lines before are whole.
+/// lines before are whole. Its first line says what the others are about.
 public struct TagFile: Sendable {
-  /// What was written for one item.
+  /// What was written for one user or item.
   public struct Line: Sendable, Codable, Equatable {
-    /// The item's external id.
+    /// The external id.
     public var id: String
     /// SHA-256 of the question: model, prompts and lengths. An answer to another question is none.
     public var hash: String
-    /// Tags that say what the item is, best first.
+    /// The external ids of the items that a user was shown by; nil for an item.
+    public var items: [String]?
+    /// Tags that say what the item is, or what the user likes, best first.
     public var tags: [String]
-    /// Words for what its users are likely to want, best first.
+    /// Words for what is likely to be wanted, best first.
     public var interests: [String]
 
     /// An answer.
-    public init(id: String, hash: String, tags: [String], interests: [String]) {
+    public init(id: String, hash: String, items: [String]? = nil, tags: [String], interests: [String]) {
       self.id = id
       self.hash = hash
+      self.items = items
       self.tags = tags
       self.interests = interests
     }
   }
 
+  /// The first line of a file.
+  struct Header: Codable {
+    var subject: TagSubject
+
+    enum CodingKeys: String, CodingKey { case subject = "tags_for" }
+  }
+
+  /// What the tags are written for.
+  public let subject: TagSubject
   /// The lines in the order of the file; of two with one id, the later one holds.
   public private(set) var lines: [Line] = []
   /// Bytes up to the end of the last whole line.
@@ -44,11 +53,17 @@ public struct TagFile: Sendable {
     }
     wholeBytes = data.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
     let decoder = JSONDecoder()
-    for (index, line) in data.prefix(wholeBytes).split(separator: 0x0A).enumerated() {
+    let whole = data.prefix(wholeBytes).split(separator: 0x0A)
+    func failure(_ line: Int, _ what: String) -> GLTAError {
+      GLTAError(.invalidFile, "\(path), line \(line), \(what)", hint: "`glta tags --out FILE` writes them")
+    }
+    guard let first = whole.first, let header = try? decoder.decode(Header.self, from: first) else {
+      throw failure(1, "does not say what the tags are for")
+    }
+    subject = header.subject
+    for (index, line) in whole.enumerated().dropFirst() {
       do { lines.append(try decoder.decode(Line.self, from: line)) } catch {
-        throw GLTAError(
-          .invalidFile, "\(path), line \(index + 1), holds no tags of an item",
-          hint: "`glta tags --out FILE` writes them")
+        throw failure(index + 1, "holds no tags")
       }
     }
   }
@@ -56,6 +71,7 @@ public struct TagFile: Sendable {
   /// SHA-256 of the lines that hold, whatever order they were written in.
   public var contentHash: String {
     var hasher = ContentHash()
+    hasher.update("\(subject.rawValue)\n")
     for (id, line) in latest.sorted(by: { $0.key < $1.key }) {
       hasher.update("\(id.utf8.count) \(id) \(line.tags) \(line.interests)\n")
     }
@@ -64,24 +80,6 @@ public struct TagFile: Sendable {
 
   /// The line of each id.
   var latest: [String: Line] { Dictionary(lines.map { ($0.id, $0) }) { _, last in last } }
-
-  /// The tags of a catalogue's items.
-  ///
-  /// - Throws: `GLTAError.mismatch` where the file has tags for none of them.
-  public func table(
-    for catalogue: ItemCatalogue, graph: GraphEmbeddings, pool: ThreadPool
-  ) throws(GLTAError) -> (table: TagTable, items: Int) {
-    let latest = latest
-    let found = catalogue.ids.map { latest[$0] }
-    let items = found.count { $0 != nil }
-    guard items > 0 else {
-      throw GLTAError(
-        .mismatch, "of \(catalogue.count) items, the tags file has tags for none", hint: "it belongs to other data")
-    }
-    let table = TagTable(
-      profile: found.map { $0?.tags ?? [] }, prediction: found.map { $0?.interests ?? [] }, graph: graph, pool: pool)
-    return (table, items)
-  }
 }
 
 /// Adds lines to a tags file.
@@ -92,13 +90,18 @@ struct TagFileWriter {
   /// Opens a file behind its last whole line; without `keeping`, makes a new one.
   ///
   /// - Throws: `GLTAError.inputOutput`.
-  init(path: String, keeping file: TagFile?) throws(GLTAError) {
+  init(path: String, subject: TagSubject, keeping file: TagFile?) throws(GLTAError) {
     self.path = path
-    if file == nil { try AtomicFile.write(bytes: [], to: path) }
     do {
+      if file == nil {
+        let header = try JSONEncoder().encode(TagFile.Header(subject: subject))
+        try AtomicFile.write(bytes: Array(header) + [0x0A], to: path)
+      }
       handle = try FileHandle(forUpdating: URL(fileURLWithPath: path))
-      try handle.truncate(atOffset: UInt64(file?.wholeBytes ?? 0))
+      if let file { try handle.truncate(atOffset: UInt64(file.wholeBytes)) }
       try handle.seekToEnd()
+    } catch let error as GLTAError {
+      throw error
     } catch { throw GLTAError(.inputOutput, "cannot write \(path): \(error.localizedDescription)") }
   }
 

@@ -1,23 +1,19 @@
 import Bundles
 import Foundation
-public import Interactions
 public import LanguageModels
 public import Tensors
-public import TokenAlignment
 
-/// Asks a decoder for the tags of every item of a catalogue, several at once, and keeps each answer as soon as it is there.
+/// Asks a decoder for the tags of every user or item, several at once, and keeps each answer as soon as it is there.
 public struct TagRun {
   /// What is asked for.
   public struct Options: Sendable {
-    /// Tags that say what an item is; zero asks for none.
+    /// Tags that say what an item is, or what a user likes; zero asks for none.
     public var tags = 6
-    /// Words for what its users are likely to want; zero asks for none.
+    /// Words for what its users, or the user, are likely to want; zero asks for none.
     public var interests = 6
-    /// Words of an item's text that the model reads.
-    public var wordsPerItem = 60
-    /// Tokens of an answer for each word that is asked for, commas included.
+    /// Tokens of an answer for each word that is asked for, commas and labels included.
     public var tokensPerWord = 5
-    /// Items that are asked about at once.
+    /// Answers that are written at once.
     public var batch = 16
 
     /// Six of each.
@@ -33,29 +29,31 @@ public struct TagRun {
     }
   }
 
-  /// The name in progress and messages.
-  public static let stage = "tags of items"
-
   private let options: Options
-  private let catalogue: ItemCatalogue
+  private let subject: TagSubject
+  private let descriptions: [TagDescriptions.Description]
+  private let prompt: TagPrompt
   private let generator: TextGenerator
   private let identity: String
   private let out: String
   private let known: TagFile?
 
-  /// A run over the items of a catalogue that have a text.
+  /// A run over all that is described.
   ///
   /// - Parameters:
   ///   - identity: tells this model from others (`LoadedLanguageModel.identity`).
   ///   - resume: whether answers that are in the file already are kept.
   /// - Throws: `GLTAError.invalidArgument` for options that cannot work, `.inputOutput` where a file is at `out` and is
-  ///   not to be kept, `.invalidFile` where it holds something else.
+  ///   not to be kept, `.invalidFile` where it holds something else, `.mismatch` where it holds tags of the other subject.
   public init(
-    options: Options, catalogue: ItemCatalogue, generator: TextGenerator, identity: String, out: String, resume: Bool
+    options: Options, descriptions: TagDescriptions, generator: TextGenerator, identity: String, out: String,
+    resume: Bool
   ) throws(GLTAError) {
     try options.validate()
     self.options = options
-    self.catalogue = catalogue
+    subject = descriptions.subject
+    self.descriptions = descriptions.descriptions
+    prompt = TagPrompt(subject: subject, tags: options.tags, interests: options.interests)
     self.generator = generator
     self.identity = identity
     self.out = out
@@ -64,82 +62,109 @@ public struct TagRun {
       throw GLTAError(.inputOutput, "\(out) is there already", hint: "--resume goes on with it")
     }
     known = exists ? try TagFile(path: out) : nil
+    if let known, known.subject != subject {
+      throw GLTAError(
+        .mismatch, "\(out) has tags for \(known.subject.rawValue), not for \(subject.rawValue)",
+        hint: "give --for \(known.subject.rawValue), or another --out")
+    }
   }
 
   /// Asks for what the file does not have yet.
   ///
-  /// - Returns: items that were asked about, and items whose tags the file had.
+  /// - Parameter plan: is told what the run will hold in memory, before it asks.
+  /// - Returns: users or items that were asked about, and those whose tags the file had.
   /// - Throws: `GLTAError.interrupted` where `progress` asked for it: what was written stays. Errors of the generator and
   ///   of the file.
-  public func run(progress: ProgressHandler) throws(GLTAError) -> (asked: Int, known: Int) {
+  public func run(
+    plan: (MemoryPlan) -> Void = { _ in }, progress: ProgressHandler
+  ) throws(GLTAError) -> (asked: Int, known: Int) {
     let lock = try FileLock(path: out + ".lock")
     defer {
       withExtendedLifetime(lock) {}
       try? FileManager.default.removeItem(atPath: out + ".lock")
     }
+    let stage = "tags of \(subject.rawValue)"
     let questions = makeQuestions()
     let latest = known?.latest ?? [:]
     let open = questions.filter { latest[$0.id]?.hash != $0.hash }
-    let writer = try TagFileWriter(path: out, keeping: known)
-    let tagPrefix = try generator.sharedPrefix(of: questions.map(\.tagPrompt))
-    let interestPrefix = try generator.sharedPrefix(of: questions.map(\.interestPrompt))
+    let writer = try TagFileWriter(path: out, subject: subject, keeping: known)
+    let prefix = try generator.sharedPrefix(of: questions.map(\.prompt))
+    plan(memoryPlan(of: open, prefix: prefix))
     for start in stride(from: 0, to: open.count, by: options.batch) {
       let part = Array(open[start..<min(open.count, start + options.batch)])
-      let tags = try answers(part.map(\.tagPrompt), after: tagPrefix, count: options.tags)
-      let interests = try answers(part.map(\.interestPrompt), after: interestPrefix, count: options.interests)
-      try writer.append(
-        part.indices.map {
-          TagFile.Line(id: part[$0].id, hash: part[$0].hash, tags: tags[$0], interests: interests[$0])
-        })
+      try writer.append(try lines(for: part, after: prefix))
       let done = start + part.count
       let goesOn = progress(
-        TrainingProgress(stage: Self.stage, epoch: 1, epochs: 1, step: done, steps: open.count, loss: .nan))
-      guard goesOn || done == open.count else { throw .stopped(Self.stage, after: "\(done) of \(open.count) items") }
+        TrainingProgress(stage: stage, epoch: 1, epochs: 1, step: done, steps: open.count, loss: .nan))
+      guard goesOn || done == open.count else {
+        throw .stopped(stage, after: "\(done) of \(open.count) \(subject.rawValue)")
+      }
     }
     return (open.count, questions.count - open.count)
   }
 
+  private func memoryPlan(of questions: [Question], prefix: SharedPrefix?) -> MemoryPlan {
+    generator.memoryPlan(
+      prompts: min(options.batch, questions.count), length: longest(questions), prefixes: prefix.map { [$0.count] } ?? [],
+      maximumTokens: answerTokens)
+  }
+
+  private func longest(_ questions: [Question]) -> Int { questions.map(\.prompt.count).max() ?? 0 }
+
+  // MARK: Questions
+
   private struct Question {
     let id: String
-    let tagPrompt: [Int32]
-    let interestPrompt: [Int32]
+    let items: [String]
+    let prompt: [Int32]
     let hash: String
   }
 
-  /// The questions with as many worked examples as leave all of them room for an answer.
+  /// The questions with as many worked examples, and as much of a description, as leave all of them room for an answer.
   private func makeQuestions() -> [Question] {
-    let answer = max(options.tags, options.interests) * options.tokensPerWord
-    for examples in stride(from: TagPrompt.mostExamples, to: 0, by: -1) {
-      let questions = makeQuestions(examples: examples)
-      let longest = questions.map { max($0.tagPrompt.count, $0.interestPrompt.count) }.max() ?? 0
-      if longest + answer <= generator.maximumLength { return questions }
+    let most = descriptions.map(\.parts.count).max() ?? 0
+    let fewer = sequence(first: most) { $0 > 1 ? $0 / 2 : nil }.map { (0, $0) }
+    for (examples, parts) in (1...TagPrompt.mostExamples).reversed().map({ ($0, most) }) + fewer {
+      let questions = descriptions.map { question($0, examples: examples, parts: parts) }
+      if hasRoom(questions) { return questions }
     }
-    return makeQuestions(examples: 0)
-  }
-
-  private func makeQuestions(examples: Int) -> [Question] {
-    var questions: [Question] = []
-    for item in 0..<catalogue.count {
-      let text = ItemText.text(of: item, in: catalogue, words: options.wordsPerItem)
-      guard !text.isEmpty else { continue }
-      func ids(_ prompt: TagPrompt) -> [Int32] {
-        generator.ids(ofPrompt: prompt.text(for: text, examples: examples))
+    return descriptions.map { description in
+      var characters = description.parts.first?.count ?? 0
+      var question = question(description, parts: 1)
+      while !hasRoom([question]), characters > 1 {
+        characters /= 2
+        question = self.question(description, parts: 1, characters: characters)
       }
-      let (tags, interests) = (ids(.tags(count: options.tags)), ids(.interests(count: options.interests)))
-      var hasher = ContentHash()
-      hasher.update("tags 2 \(identity) \(options.tags) \(options.interests) \(options.tokensPerWord)\n")
-      hasher.update("\(tags) \(interests)")
-      questions.append(
-        Question(id: catalogue.ids[item], tagPrompt: tags, interestPrompt: interests, hash: hasher.finish()))
+      return question
     }
-    return questions
   }
 
-  private func answers(
-    _ prompts: [[Int32]], after prefix: TextGenerator.SharedPrefix?, count: Int
-  ) throws(GLTAError) -> [[String]] {
-    guard count > 0 else { return prompts.map { _ in [] } }
-    return try generator.answers(to: prompts, after: prefix, maximumTokens: count * options.tokensPerWord)
-      .map { TagAnswer.tags(in: TagPrompt.firstLine(of: $0), count: count) }
+  private func hasRoom(_ questions: [Question]) -> Bool {
+    longest(questions) + answerTokens <= generator.maximumLength
+  }
+
+  private func question(
+    _ description: TagDescriptions.Description, examples: Int = 0, parts: Int, characters: Int = .max
+  ) -> Question {
+    let items = Array(description.items.prefix(parts))
+    let text = description.parts.prefix(parts).joined(separator: "; ").prefix(characters)
+    let ids = generator.ids(ofPrompt: prompt.text(for: String(text), examples: examples))
+    var hasher = ContentHash()
+    hasher.update("tags 4 \(identity) \(options.tags) \(options.interests) \(options.tokensPerWord)\n")
+    hasher.update("\(ids) \(items)")
+    return Question(id: description.id, items: items, prompt: ids, hash: hasher.finish())
+  }
+
+  private var answerTokens: Int { (options.tags + options.interests) * options.tokensPerWord }
+
+  private func lines(for questions: [Question], after prefix: SharedPrefix?) throws(GLTAError) -> [TagFile.Line] {
+    let answers = try generator.answers(
+      to: questions.map(\.prompt), after: prefix, maximumTokens: answerTokens, step: prompt.step)
+    return zip(questions, answers).map { question, answer in
+      let (tags, interests) = prompt.read(answer.text, isCutOff: answer.isCutOff)
+      return TagFile.Line(
+        id: question.id, hash: question.hash, items: subject == .users ? question.items : nil, tags: tags,
+        interests: interests)
+    }
   }
 }

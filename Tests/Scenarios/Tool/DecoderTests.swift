@@ -62,7 +62,7 @@ struct DecoderTests {
     try Tool.succeed(arguments(whole))
     _ = try Tool.run(
       arguments(killed),
-      watch: { (FileManager.default.contents(atPath: killed)?.count ?? 0) > 0 ? SIGKILL : nil })
+      watch: { (FileManager.default.contents(atPath: killed) ?? Data()).count { $0 == 0x0A } > 1 ? SIGKILL : nil })
     // A line that a kill cut off.
     let handle = try #require(FileHandle(forWritingAtPath: killed))
     try handle.seekToEnd()
@@ -78,6 +78,37 @@ struct DecoderTests {
     let tags = try String(contentsOfFile: out + "/tags.json", encoding: .utf8)
     #expect(tags.contains("vocabulary"))
     try Tool.refuse(arguments(folder.path + "/x").map { $0 == Self.model ? SmallWorld.model : $0 }, saying: ["decoder"])
+  }
+
+  @Test func writesTagsForUsersOfWhatTrainingShows() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    let (whole, stopped) = (folder.path + "/whole.jsonl", folder.path + "/stopped.jsonl")
+    func arguments(_ out: String, _ more: [String] = []) -> [String] {
+      ["tags", "--for", "users", "--data", world.data, "--language-model", Self.model, "--out", out] + more
+    }
+    let written = try Tool.succeed(arguments(whole, ["--batch", "7"]))
+    #expect(written.out.contains("users, 0 of them known before"))
+    let lines = try String(contentsOfFile: whole, encoding: .utf8).split(separator: "\n")
+    try (lines.prefix(9).joined(separator: "\n") + "\n").write(toFile: stopped, atomically: true, encoding: .utf8)
+    try Tool.refuse(arguments(stopped, ["--resume"]).map { $0 == "users" ? "items" : $0 }, saying: ["--for users"])
+    #expect(
+      try Tool.succeed(arguments(stopped, ["--resume", "--threads", "1"])).out.contains("users, 8 of them known"))
+    #expect(FileManager.default.contents(atPath: stopped) == FileManager.default.contents(atPath: whole))
+
+    let (out, plain) = (folder.path + "/bundle", folder.path + "/plain")
+    _ = try train(world, folder, out: out, ["--tags", "generated", "--tags-file", whole])
+    _ = try train(world, folder, out: plain)
+    #expect(try String(contentsOfFile: out + "/tags.json", encoding: .utf8).contains("userPrediction"))
+    #expect(try !String(contentsOfFile: plain + "/tags.json", encoding: .utf8).contains("userPrediction"))
+    for subject in [["--user", "u3"], ["--items", "i1,i2"]] {
+      try Tool.succeed(["recommend", "--bundle", out] + subject)
+    }
+    // Another seed parts the items otherwise: what was shown is now to be predicted.
+    let other = ["--seed", "7", "--tags", "generated", "--tags-file", whole, "--out", folder.path + "/other"]
+    try Tool.refuse(
+      ["train", "--data", world.data, "--language-model", Self.model, "--config", try Self.config(folder)] + other,
+      saying: ["must not show", "--seed"])
   }
 
   @Test func generatesTheSameTextOnAnyThreads() throws {

@@ -40,6 +40,48 @@ struct FailureTests {
     #expect(!FileManager.default.fileExists(atPath: folder.path + "/b"))
   }
 
+  /// In safetensors; that a GGUF file is refused by the same rule, `ModelDescriptionTests` shows.
+  @Test func refusesATokenizerBeyondTheEmbedding() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    let golden = TestPaths.root + "/Tests/Golden/"
+    for (name, source) in [
+      ("config.json", "llama-tiny"), ("model.safetensors", "llama-tiny"), ("tokenizer.json", "bpe/smollm2"),
+    ] {
+      try folder.write("m/" + name, Data(contentsOf: URL(fileURLWithPath: golden + source + "/" + name)))
+    }
+    try Tool.refuse(
+      ["train", "--data", world.data, "--language-model", folder.path + "/m", "--out", folder.path + "/b"],
+      saying: ["the tokenizer has", "the model 96"])
+  }
+
+  @Test(arguments: ["bert-tiny", "llama-tiny"]) func readsEndlessTextsToTheirLimit(model: String) throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    try FileManager.default.copyItem(atPath: world.data, toPath: folder.path + "/data")
+    let file = folder.path + "/data/items.tsv"
+    var lines = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").map(String.init)
+    // A title that is one word, and one of many.
+    for (line, title) in [(1, String(repeating: "x", count: 100_000)), (2, String(repeating: "war ", count: 25_000))] {
+      var fields = lines[line].split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+      fields[1] = title
+      lines[line] = fields.joined(separator: "\t")
+    }
+    try folder.write("data/items.tsv", lines.joined(separator: "\n") + "\n")
+    let languageModel = TestPaths.root + "/Tests/Golden/" + model
+    let config = try folder.write(
+      "config.json", #"{"graph": {"epochs": 1}, "alignment": {"itemEpochs": 1, "userEpochs": 1}}"#)
+    try Tool.succeed([
+      "train", "--data", folder.path + "/data", "--language-model", languageModel, "--out", folder.path + "/b",
+      "--config", config, "--recipe", "paper",
+    ])
+    try Tool.succeed(["recommend", "--bundle", folder.path + "/b", "--user", "u0"])
+    guard model == "llama-tiny" else { return }
+    try Tool.succeed([
+      "tags", "--data", folder.path + "/data", "--language-model", languageModel, "--out", folder.path + "/tags.jsonl",
+    ])
+  }
+
   @Test func refusesABundleThatIsDamagedAnywhere() throws {
     let world = try SmallWorld.get()
     for name in try FileManager.default.contentsOfDirectory(atPath: world.bundle) {

@@ -32,6 +32,37 @@ struct RankingTests {
     }
   }
 
+  @Test func evaluatesInOtherPrecisionsAndByLogitsAlone() throws {
+    let world = try SmallWorld.get()
+    let folder = try TemporaryFolder()
+    func evaluate(_ more: [String]) throws -> (metrics: [String: Double], rankings: [[String: Any]]) {
+      let file = folder.path + "/rankings.jsonl"
+      let report = try Tool.succeed(["evaluate", "--bundle", world.bundle, "--json", "--rankings", file] + more).json
+      let lines = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n")
+      return (
+        try #require(report["metrics"] as? [String: Double]),
+        try lines.map { try #require(JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]) }
+      )
+    }
+    let whole = try evaluate([])
+    #expect(whole.rankings.count == 60)
+    for line in whole.rankings {
+      #expect((line["items"] as? [String])?.count == 20 && (line["relevant"] as? [String])?.isEmpty == false)
+    }
+    // What the file holds gives the figures that the report has.
+    let hits = whole.rankings.filter { line in
+      let relevant = Set(line["relevant"] as? [String] ?? [])
+      return (line["items"] as? [String] ?? []).prefix(10).contains { relevant.contains($0) }
+    }
+    #expect(abs((whole.metrics["hit@10"] ?? -1) - Double(hits.count) / 60) < 1e-9)
+    #expect(try evaluate(["--precision", "f32"]).metrics == whole.metrics)
+    let logits = try evaluate(["--logits-alone"])
+    #expect(logits.metrics != whole.metrics)
+    #expect(try evaluate(["--logits-alone", "--precision", "int8"]).rankings.count == 60)
+    try Tool.refuse(
+      ["evaluate", "--bundle", world.bundle, "--logits-alone", "--candidates", "30"], saying: ["--logits-alone"])
+  }
+
   @Test func recommendsWhatAUserHasNotHad() throws {
     let world = try SmallWorld.get()
     let found = try items(

@@ -11,6 +11,7 @@ struct TagAnswerTests {
     ("This is a very long sentence about a film, war", ["war"]),
     ("1980s, 12 monkeys, 1984", ["1980s", "12 monkeys"]),
     ("Heat (1995), Casino (1995), (war)", ["heat", "casino", "war"]),
+    ("The (1997), the big sleep, an", ["the big sleep"]),
     ("", []), ("\n,,;  \n1.\n", []), ("ほんとう, été", ["ほんとう", "été"]),
   ])
   func findsTagsInWhateverWasWritten(answer: String, tags: [String]) {

@@ -2,6 +2,8 @@
 public enum TagAnswer {
   /// Words of a tag at the most; what is longer is a sentence.
   private static let mostWords = 4
+  /// What is no tag alone: the start of a title that was broken off.
+  private static let articles: Set = ["the", "a", "an"]
   /// Characters of a tag at the most.
   private static let mostCharacters = 40
 
@@ -19,7 +21,7 @@ public enum TagAnswer {
         let tag = clean(part)
         let words = tag.split(separator: " ").count
         guard words > 0, words <= mostWords, tag.count <= mostCharacters, tag.contains(where: \.isLetter),
-          !found.contains(tag)
+          !articles.contains(tag), !found.contains(tag)
         else { continue }
         found.append(tag)
         if found.count == count { return found }

@@ -105,7 +105,8 @@ public struct TagRun {
 
   private func memoryPlan(of questions: [Question], prefix: SharedPrefix?) -> MemoryPlan {
     generator.memoryPlan(
-      prompts: min(options.batch, questions.count), length: longest(questions), prefixes: prefix.map { [$0.count] } ?? [],
+      prompts: min(options.batch, questions.count), length: longest(questions),
+      prefixes: prefix.map { [$0.count] } ?? [],
       maximumTokens: answerTokens)
   }
 

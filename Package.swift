@@ -156,7 +156,7 @@ let package = Package(
     .target(
       name: "MeshTestSupport", dependencies: ["GLTP", "Mesh"], path: "Tests/MeshTestSupport", swiftSettings: settings),
     tests("Mesh", ["GLTP", "MeshTestSupport", .product(name: "Logging", package: "swift-log")]),
-    tests("MeshTesting", ["GLTP", "Mesh"]),
+    tests("MeshTesting", ["GLTP", "Mesh", "MeshTestSupport"]),
     tests(
       "StageServices",
       [

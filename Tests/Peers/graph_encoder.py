@@ -199,7 +199,7 @@ def train(folder, options, settings, seed, threads):
 def ours(folder, options, epochs, threads, precision="f32", seed=None):
     """BPR as the twin does it."""
     settings = {
-        "dimensions": options.dimensions, "layers": options.layers, "batchSize": options.batch_size,
+        "loss": "bpr", "dimensions": options.dimensions, "layers": options.layers, "batchSize": options.batch_size,
         "learningRate": options.learning_rate, "l2": options.l2, "epochs": epochs, "evaluateEvery": epochs,
         "sampling": "uniformUsers", "precision": precision}
     return train(folder, options, settings, options.seeds[0] if seed is None else seed, threads)

@@ -59,7 +59,7 @@ def main():
         rows = [
             ("one token", "model", "generate", "--language-model", options.model, "--prompt", "The", "--max-tokens", 1),
             (f"a stage-3 step of {options.users} users, validation, bundle", "train", "--data", data, "--language-model",
-             options.model, "--config", config, "--without", "item-alignment", "--out", bundle),
+             options.model, "--config", config, "--recipe", "paper", "--without", "item-alignment", "--out", bundle),
             ("one request", "recommend", "--bundle", bundle, "--user", 0, "--top", 5)]
         print("| | seconds, loading included | MiB |\n|---|---|---|")
         for label, *arguments in rows:

@@ -53,7 +53,8 @@ def measure(millions, arguments, folder):
     _, made, made_peak = run([arguments.glta, "data", "synthetic-graph", "--out", data, *sizes])
     config = json.loads(arguments.config.read_text()) if arguments.config else {}
     # 80 % of the interactions are trained on.
-    config.setdefault("graph", {}).update(epochs=arguments.epochs, batchSize=math.ceil(0.8 * interactions / STEPS))
+    graph = {"loss": "bpr", "sampling": "shuffledEdges", "dimensions": 64, "layers": 3, **config.get("graph", {})}
+    config["graph"] = dict(graph, epochs=arguments.epochs, batchSize=math.ceil(0.8 * interactions / STEPS))
     (folder / "config.json").write_text(json.dumps(config))
     text, seconds, peak = run(
         [arguments.glta, "train", "--graph-only", "--json", "--data", data, "--out", folder / "vectors.safetensors",

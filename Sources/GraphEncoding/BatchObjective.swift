@@ -17,7 +17,7 @@ struct BatchObjective {
     self.seed = seed
     self.pool = pool
     softmax =
-      options.loss == .bpr
+      options.encoderLoss == .bpr
       ? nil
       : SampledSoftmaxLoss(
         train: train, temperature: options.temperature, isCosine: options.cosine,
@@ -84,14 +84,14 @@ struct BatchObjective {
 extension GraphEncoderOptions {
   /// Candidates of a batch beside its positives: all items, or some drawn uniformly.
   fileprivate func candidates(items: Int, seed: UInt64, step: Int) -> [Int32] {
-    guard loss == .sampledSoftmax else { return (0..<Int32(items)).map { $0 } }
+    guard encoderLoss == .sampledSoftmax else { return (0..<Int32(items)).map { $0 } }
     var random = Philox(seed: seed, purpose: "softmax candidates", index: UInt64(step)).sequence()
     return (0..<negatives).map { _ in Int32(random.index(below: items)) }
   }
 
   /// c log q of each item, q being how often a batch is expected to draw it.
   fileprivate func correction(of train: CSRMatrix) -> [Float] {
-    guard loss == .sampledSoftmax, popularityCorrection > 0 else { return [] }
+    guard encoderLoss == .sampledSoftmax, popularityCorrection > 0 else { return [] }
     var degrees = [Float](repeating: 0, count: train.columns)
     for item in train.indices { degrees[Int(item)] += 1 }
     let perEdge = Float(batchSize(edges: train.count)) / Float(max(1, train.count))

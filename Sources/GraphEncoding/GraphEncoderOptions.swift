@@ -40,7 +40,7 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var sampling = TripleSampler.Order.shuffledEdges
   /// How the layers of a training step are kept.
   public var precision = LayerPrecision.f32
-  /// What is trained for.
+  /// What is trained for; BPR-MF has BPR in any case.
   public var loss = GraphLoss.bpr
   /// Both softmax losses: scores are divided by it.
   public var temperature: Float = 0.2
@@ -113,5 +113,5 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var readsText: Bool { method.readsText || (textNodes && method.givesVectors) }
 
   /// Whether scores are cosines, so that items count by direction alone.
-  var ranksByCosine: Bool { loss != .bpr && cosine }
+  var ranksByCosine: Bool { encoderLoss != .bpr && cosine }
 }

@@ -40,7 +40,8 @@ public struct GraphEncoderTrainer {
       let items = split.train.columns
       return MemoryPlan([("items x items", options.method == .ease ? 12 * items * items : 0)])
     }
-    let batch = min(nodes, 3 * options.batchSize(edges: edges) + (options.loss == .softmax ? split.train.columns : 0))
+    let batch = min(
+      nodes, 3 * options.batchSize(edges: edges) + (options.encoderLoss == .softmax ? split.train.columns : 0))
     var parts = [
       ("graph, and its rows in groups", 4 * edges * 4 + nodes * 32),
       ("embeddings and Adam's moments", 3 * nodes * columns * 4),
@@ -55,7 +56,7 @@ public struct GraphEncoderTrainer {
         nodes: nodes, layers: options.encoderLayers, columns: columns, precision: options.precision)
       parts.append(("layers in \(options.precision.rawValue)", bytes))
     }
-    if options.loss != .bpr { parts.append(("logits", SampledSoftmaxLoss.block * batch * 4)) }
+    if options.encoderLoss != .bpr { parts.append(("logits", SampledSoftmaxLoss.block * batch * 4)) }
     return MemoryPlan(parts)
   }
 
@@ -78,7 +79,7 @@ public struct GraphEncoderTrainer {
       try restore(state, model, best, average)
     }
     let sampler = TripleSampler(
-      train: split.train, order: options.sampling, seed: seed, drawsNegatives: options.loss == .bpr)
+      train: split.train, order: options.sampling, seed: seed, drawsNegatives: options.encoderLoss == .bpr)
     while progress.epoch < options.epochs && !progress.isFinished {
       let goesOn = try trainEpoch(&progress, sampler, model, report)
       average?.update(model.parameters, epoch: progress.epoch - 1)

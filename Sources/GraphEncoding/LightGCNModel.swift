@@ -128,6 +128,9 @@ extension GraphEncoderOptions {
   /// K; matrix factorisation has no layers whatever the options say.
   var encoderLayers: Int { method == .bprMF ? 0 : layers }
 
+  /// What is trained for; matrix factorisation has the loss of its name whatever the options say.
+  var encoderLoss: GraphLoss { method == .bprMF ? .bpr : loss }
+
   /// d with columns of zeros that make rows whole vectors.
   var paddedDimensions: Int {
     let multiple = precision.columnMultiple

@@ -96,6 +96,15 @@ struct MethodTests {
     #expect(factorised.items.elements == flat.items.elements)
   }
 
+  /// The default recipe starts from softmax.
+  @Test func matrixFactorisationHasTheLossOfItsName() throws {
+    let models = try [GraphLoss.bpr, .softmax].map { loss in
+      try Self.trainer(.bprMF) { $0.loss = loss }.train(
+        checkpoint: { (_) throws(GLTAError) in }, progress: { _ in true })
+    }
+    #expect(models[0].items.elements == models[1].items.elements)
+  }
+
   @Test func popularityRanksByCounts() {
     let ranking = Popularity(train: Self.train).rank(
       users: [2, 0], excluding: [Self.train], pool: ThreadPool(threads: 1))

@@ -16,9 +16,9 @@ package enum WeightForm {
     case .int8:
       // Codes of four bits are multiplied as they are: nothing more is lost, and they stay small.
       if [.q4_0, .q4_1, .q4_K].contains(matrix.format) {
-        return ByteWeight(try QuantizedPanels(matrix, pool: pool))
+        return QuantizedWeight(try QuantizedPanels(matrix, pool: pool), multipliesBytes: true)
       }
-      return ByteWeight(try QuantizedPanels(roundingToBytes: matrix, pool: pool))
+      return QuantizedWeight(try QuantizedPanels(roundingToBytes: matrix, pool: pool), multipliesBytes: true)
     }
   }
 
@@ -30,7 +30,7 @@ package enum WeightForm {
   ) throws(GLTAError) -> any FrozenWeight {
     switch precision {
     case .stored: return QuantizedWeight(panels)
-    case .int8 where ByteProduct.takes(panels): return ByteWeight(panels)
+    case .int8 where ByteProduct.takes(panels): return QuantizedWeight(panels, multipliesBytes: true)
     case .f32, .bf16, .int8: return try make(BlockMatrix(panels.floats().tensor), precision: precision, pool: pool)
     }
   }

@@ -298,5 +298,9 @@ public struct TrainingRun {
     reporter.say(
       "score = \(weights.graph) graph + \(weights.text) text + \(weights.popularity) popularity + \(weights.gllm) logits"
     )
+    guard weights.gllm == 0 else { return }
+    reporter.say(
+      "logits add nothing to the other terms for these users, so rankings do without them; "
+        + "`glta evaluate --logits-alone` shows what it ranks by itself")
   }
 }

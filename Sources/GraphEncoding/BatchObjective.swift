@@ -21,7 +21,8 @@ struct BatchObjective {
       ? nil
       : SampledSoftmaxLoss(
         train: train, temperature: options.temperature, isCosine: options.cosine,
-        correction: options.correction(of: train))
+        correction: options.correction(of: train),
+        userWeights: SampledSoftmaxLoss.userWeights(of: train, exponent: options.userWeighting))
     alignment =
       options.method.readsText
       ? text.map { TextAlignment(options: options, train: train, text: $0.items, profiles: $0.profiles) } : nil

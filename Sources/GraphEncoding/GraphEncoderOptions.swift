@@ -52,6 +52,9 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var inBatchNegatives = true
   /// Sampled softmax: c, the share of log q that is taken off the scores in training.
   public var popularityCorrection: Float = 0
+  /// Both softmax losses: a pair counts by its user's number of training items to the power of minus this; 0 = all pairs
+  /// alike, so that people with many items decide most; 1 = all users alike, as metrics count them.
+  public var userWeighting: Float = 0
   /// Methods that read text, and HCCF: weight of the contrastive or reconstructing term.
   public var alignmentWeight: Float = 0.1
   /// Methods that read text, and HCCF: temperature of that term.
@@ -88,6 +91,7 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
     try Setting.require("graph.temperature", temperature, in: 1e-3...1e3)
     try Setting.require("graph.negatives", negatives, in: 0...(1 << 24))
     try Setting.require("graph.popularityCorrection", popularityCorrection, in: 0...1)
+    try Setting.require("graph.userWeighting", userWeighting, in: 0...1)
     try Setting.require("graph.alignmentWeight", alignmentWeight, in: 0...1e6)
     try Setting.require("graph.alignmentTemperature", alignmentTemperature, in: 1e-3...1e3)
     try Setting.require("graph.hyperedges", hyperedges, in: 1...8_192)

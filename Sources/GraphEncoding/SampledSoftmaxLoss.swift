@@ -9,7 +9,7 @@ public import Tensors
 /// batch: with c = 1 the sampled sum is an unbiased estimate of the whole one (Bengio and Senécal, 2008; Yi et al.,
 /// RecSys 2019), with less, popular items are held down as negatives. Candidates are shared by the whole batch: its
 /// positives (in-batch negatives), items drawn uniformly, or the catalogue (full softmax, where nothing is corrected).
-/// Items that the user has do not count as negatives. Wu et al., *On the effectiveness of sampled softmax loss for item
+/// Items that the user has do not count as negatives. Pairs may count by their user, `userWeights`. Wu et al., *On the effectiveness of sampled softmax loss for item
 /// recommendation* (TOIS 2024), explains why it ranks better than BPR.
 public struct SampledSoftmaxLoss: Sendable {
   private let train: CSRMatrix
@@ -17,6 +17,7 @@ public struct SampledSoftmaxLoss: Sendable {
   private let isCosine: Bool
   /// c log q of each item.
   private let correction: [Float]
+  private let userWeights: [Float]
 
   /// Users whose logits are held at a time.
   static let block = 256
@@ -26,12 +27,28 @@ public struct SampledSoftmaxLoss: Sendable {
   ///   - temperature: above zero.
   ///   - isCosine: whether vectors are brought to length one first.
   ///   - correction: c log q of each item, empty for none.
-  public init(train: CSRMatrix, temperature: Float, isCosine: Bool, correction: [Float] = []) {
+  ///   - userWeights: what each user's pairs are multiplied by, empty for one.
+  public init(
+    train: CSRMatrix, temperature: Float, isCosine: Bool, correction: [Float] = [], userWeights: [Float] = []
+  ) {
     precondition(temperature > 0 && (correction.isEmpty || correction.count == train.columns))
+    precondition(userWeights.isEmpty || userWeights.count == train.rows)
     self.train = train
     self.temperature = temperature
     self.isCosine = isCosine
     self.correction = correction
+    self.userWeights = userWeights
+  }
+
+  /// Weights of users by their number of items n: n to the power of minus `exponent`, so scaled that the pairs of `train`
+  /// count one on average.
+  public static func userWeights(of train: CSRMatrix, exponent: Float) -> [Float] {
+    guard exponent > 0 else { return [] }
+    let weights = (0..<train.rows).map { user in
+      train.degree(user) > 0 ? powerOf(Double(train.degree(user)), -Double(exponent)) : 0
+    }
+    let sum = (0..<train.rows).reduce(0) { $0 + weights[$1] * Double(train.degree($1)) }
+    return weights.map { Float($0 * Double(train.count) / max(sum, .leastNormalMagnitude)) }
   }
 
   /// The mentions of a batch: the users of the pairs, their items, and further candidates.
@@ -52,7 +69,7 @@ public struct SampledSoftmaxLoss: Sendable {
   ///   - batch: the `mentions` of `pairs` pairs.
   ///   - output: |batch| x d.
   ///   - gradient: |batch| x d, overwritten with the gradient of `output`.
-  /// - Returns: the mean loss of a pair.
+  /// - Returns: the weighted losses of the pairs over their number.
   public func forwardBackward(
     _ batch: BatchNodes, pairs: Int, output: Matrix, gradient: Matrix, pool: ThreadPool
   ) -> Double {
@@ -96,8 +113,10 @@ public struct SampledSoftmaxLoss: Sendable {
     for item in train[Int(batch.nodes[slot])] {
       if let other = batch.slot(of: train.rows + Int(item)) { x[other - users] = -.infinity }
     }
-    return CandidateSoftmax.forwardBackward(
-      items, x, wanted: columns, logits: logits, counts: counts, scale: share / temperature)
+    let weight = userWeights.isEmpty ? 1 : userWeights[Int(batch.nodes[slot])]
+    return weight
+      * CandidateSoftmax.forwardBackward(
+        items, x, wanted: columns, logits: logits, counts: counts, scale: weight * share / temperature)
   }
 }
 

@@ -39,6 +39,23 @@ struct LossTests {
     #expect(relativeDifference(gradient.elements, expected) < 5e-3)
   }
 
+  /// The mean loss of `triples`' pairs, with all items as candidates.
+  private func softmaxByHand(
+    _ output: Matrix, _ batch: BatchNodes, isCosine: Bool, correction: [Float] = [], weights: [Float] = []
+  ) -> Double {
+    func score(_ user: Int32, _ item: Int32) -> Double {
+      let (u, i) = (batch.slot(of: Int(user)) ?? -1, batch.slot(of: 4 + Int(item)) ?? -1)
+      let length = isCosine ? (dot(output, u, u) * dot(output, i, i)).squareRoot() : 1
+      return dot(output, u, i) / length / 0.5 - Double(correction.isEmpty ? 0 : correction[Int(item)])
+    }
+    return triples.reduce(0.0) { total, pair in
+      let own = expOf(score(pair.user, pair.positive))
+      let others = (0..<6).filter { !train.contains(row: Int(pair.user), column: Int32($0)) }
+      let loss = -logOf(own / (own + others.reduce(0) { $0 + expOf(score(pair.user, Int32($1))) }))
+      return total + Double(weights.isEmpty ? 1 : weights[Int(pair.user)]) * loss / 4
+    }
+  }
+
   @Test(arguments: [true, false], [[], [0.3, 0, -0.2, 0.1, 0.5, 0] as [Float]])
   func softmaxIsTheFormulaAndItsGradientAgreesWithFiniteDifferences(isCosine: Bool, correction: [Float]) {
     // Item 3 is nobody's; item 0 is user 0's, a candidate for user 1 alone.
@@ -48,21 +65,35 @@ struct LossTests {
     func loss() -> Double {
       softmax.forwardBackward(batch, pairs: 4, output: output, gradient: gradient, pool: pool)
     }
-    func score(_ user: Int32, _ item: Int32) -> Double {
-      let (u, i) = (batch.slot(of: Int(user)) ?? -1, batch.slot(of: 4 + Int(item)) ?? -1)
-      let length = isCosine ? (dot(output, u, u) * dot(output, i, i)).squareRoot() : 1
-      return dot(output, u, i) / length / 0.5 - Double(correction.isEmpty ? 0 : correction[Int(item)])
-    }
-    let byHand =
-      triples.reduce(0.0) { total, pair in
-        let own = expOf(score(pair.user, pair.positive))
-        let others = [0, 1, 2, 3, 4, 5].filter { !train.contains(row: Int(pair.user), column: Int32($0)) }
-        return total - logOf(own / (own + others.reduce(0) { $0 + expOf(score(pair.user, Int32($1))) }))
-      } / 4
-    #expect(abs(loss() - byHand) < 1e-5)
+    #expect(abs(loss() - softmaxByHand(output, batch, isCosine: isCosine, correction: correction)) < 1e-5)
     let expected = finiteDifferences(of: output, step: 3e-3) { loss() }
     _ = loss()
     #expect(relativeDifference(gradient.elements, expected) < 5e-3)
+  }
+
+  @Test func userWeightsScaleTheLossesOfEachUsersPairs() {
+    let batch = batch(SampledSoftmaxLoss.mentions(triples, candidates: [3, 0, 5], users: 4))
+    let (output, gradient) = (randomMatrix(batch.count, 5), Matrix(rows: batch.count, columns: 5))
+    let weights: [Float] = [0.5, 2, 1, 3]
+    let softmax = SampledSoftmaxLoss(train: train, temperature: 0.5, isCosine: true, userWeights: weights)
+    func loss() -> Double {
+      softmax.forwardBackward(batch, pairs: 4, output: output, gradient: gradient, pool: pool)
+    }
+    #expect(abs(loss() - softmaxByHand(output, batch, isCosine: true, weights: weights)) < 1e-5)
+    let expected = finiteDifferences(of: output, step: 3e-3) { loss() }
+    _ = loss()
+    #expect(relativeDifference(gradient.elements, expected) < 5e-3)
+  }
+
+  /// Users have 2, 3, 0 and 2 items.
+  @Test func userWeightsAreAPowerOfTheNumberOfItemsAndLeaveTheMeanPairAtOne() {
+    #expect(SampledSoftmaxLoss.userWeights(of: train, exponent: 0).isEmpty)
+    let alike = SampledSoftmaxLoss.userWeights(of: train, exponent: 1)
+    // Seven pairs, three users who have some.
+    #expect(relativeDifference(alike, [7 / 3 / 2, 7 / 3 / 3, 0, 7 / 3 / 2]) < 1e-6)
+    let half = SampledSoftmaxLoss.userWeights(of: train, exponent: 0.5)
+    #expect(abs(half[0] / half[1] - Float(1.5).squareRoot()) < 1e-6)
+    #expect(abs(2 * half[0] + 3 * half[1] + 2 * half[3] - 7) < 1e-5)
   }
 
   /// Somebody who has every candidate has nothing to lose against.

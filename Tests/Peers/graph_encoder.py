@@ -35,8 +35,8 @@ SOFTMAX = {"loss": "softmax", "sampling": "wholeUsers", "evaluateEvery": 4, "pat
 START = {
     ("gowalla", "softmax"): (4, {
         **SOFTMAX, "cosine": False, "temperature": 1, "dimensions": 64, "layers": 3, "learningRate": 0.02, "l2": 0.08,
-        "batchSize": 16384, "averaging": 0.9, "epochs": 40, "precision": "bf16",
-    }, {"l2": [0.05, 0.08, 0.12], "layers": [2, 3, 4]}),
+        "batchSize": 16384, "averaging": 0.9, "epochs": 40, "precision": "bf16", "userWeighting": 0.5,
+    }, {"l2": [0.05, 0.08, 0.12], "layers": [2, 3, 4], "userWeighting": [0.0, 0.5, 0.75]}),
     ("ml-1m-lcfn", "softmax"): (3, {
         **SOFTMAX, "temperature": 0.12, "dimensions": 256, "layers": 2, "learningRate": 0.01, "l2": 0.001,
         "batchSize": 32768, "averaging": 0.94, "epochs": 80, "precision": "bf16",

@@ -61,6 +61,8 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var alignmentTemperature: Float = 0.2
   /// HCCF: hyperedges of users and of items.
   public var hyperedges = 128
+  /// HCCF: how strongly nodes and hyperedges are joined; with less, the graph's own neighbours count for more.
+  public var hyperedgeScale: Float = 1
   /// RLMRec-Gen: the share of a batch's nodes that is masked and reconstructed.
   public var maskedShare: Float = 0.2
   /// RLMRec: where the profiles of users and items come from.
@@ -95,6 +97,7 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
     try Setting.require("graph.alignmentWeight", alignmentWeight, in: 0...1e6)
     try Setting.require("graph.alignmentTemperature", alignmentTemperature, in: 1e-3...1e3)
     try Setting.require("graph.hyperedges", hyperedges, in: 1...8_192)
+    try Setting.require("graph.hyperedgeScale", hyperedgeScale, in: 0...100)
     try Setting.require("graph.neighbours", neighbours, in: 0...(1 << 24))
     try Setting.require("graph.maskedShare", maskedShare, in: 0...1)
     if loss == .sampledSoftmax && negatives == 0 && !inBatchNegatives {

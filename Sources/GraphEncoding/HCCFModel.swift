@@ -4,7 +4,7 @@ import Tensors
 /// HCCF (Xia et al., *Hypergraph Contrastive Collaborative Filtering*, SIGIR 2022) in training.
 ///
 /// Beside the neighbours of the graph, layer l passes messages through a few learned hyperedges, for users and items each
-/// with H = E W: Z = A E_(l-1), G = f(H f(Hᵀ E_(l-1))), E_l = Z + G with f a leaky ReLU; the output is the sum of layers
+/// with H = s E W: Z = A E_(l-1), G = f(H f(Hᵀ E_(l-1))), E_l = Z + G with f a leaky ReLU; the output is the sum of layers
 /// 0..K. InfoNCE draws G to Z, taken as given, at the batch's nodes in every layer. Ours: candidates of that term are the
 /// batch's nodes instead of all, and nothing is dropped out.
 final class HCCFModel: GraphModel {
@@ -31,6 +31,13 @@ final class HCCFModel: GraphModel {
   }
 
   private static let slope: Float = 0.5
+
+  /// s, for a side of so many nodes. G grows with their number, as Hᵀ E is a sum over all of them; the authors start from
+  /// Xavier's embeddings, whose squares sum to 2 a column however many nodes there are, we from N(0, 0.1) as LightGCN does.
+  /// With a `hyperedgeScale` of one G has the authors' share of E at the start.
+  private func incidenceScale(nodes: Int) -> Float {
+    options.hyperedgeScale * (2 / (0.01 * Float(max(1, nodes)))).squareRoot()
+  }
 
   init(options: GraphEncoderOptions, train: CSRMatrix, text: TextInputs?, seed: UInt64, pool: ThreadPool) {
     self.options = options
@@ -102,7 +109,8 @@ final class HCCFModel: GraphModel {
     let layer0 = parameters["layer0"]
     let incidence = zip(sides, ["hyper.users", "hyper.items"]).map { side, name in
       let matrix = Matrix(rows: side.count, columns: options.hyperedges)
-      Matmul.multiply(layer0.slice(side), parameters[name], into: matrix, pool: pool)
+      Matmul.multiply(
+        layer0.slice(side), parameters[name], into: matrix, scale: incidenceScale(nodes: side.count), pool: pool)
       return matrix
     }
     total.assign(layer0)
@@ -150,6 +158,7 @@ final class HCCFModel: GraphModel {
     for (part, side) in sides.enumerated() {
       let weights = parameters[part == 0 ? "hyper.users" : "hyper.items"]
       let dweights = Matrix(rows: weights.rows, columns: weights.columns)
+      Accumulate.scale(dincidence[part].count, dincidence[part].base, by: incidenceScale(nodes: side.count))
       Matmul.multiply(layer0.slice(side), transposingA: true, dincidence[part], into: dweights, pool: pool)
       Matmul.multiply(
         dincidence[part], weights, transposingB: true, into: gradient.slice(side), accumulate: true, pool: pool)

@@ -201,6 +201,7 @@ struct MethodTests {
     refuses("graph.metric") { $0.metric = "ndcg@7" }
     refuses("graph.popularityCorrection") { $0.popularityCorrection = 2 }
     refuses("graph.userWeighting") { $0.userWeighting = -1 }
+    refuses("graph.hyperedgeScale") { $0.hyperedgeScale = -1 }
     refuses("graph.maskedShare") { $0.maskedShare = -1 }
     refuses("graph.hyperedges") { $0.hyperedges = 0 }
   }

@@ -53,8 +53,8 @@ SEARCHES = {
     "lightgcn+": (4, ALIGNMENT),
     "rlmrec-con": (4, ALIGNMENT),
     "rlmrec-gen": (4, {**ALIGNMENT, "maskedShare": [0.05, 0.1, 0.2]}),
-    "hccf": (4, {**ALIGNMENT, "hyperedges": [32, 64, 128], "layers": [1, 2], "temperature": [0.1, 0.15, 0.3]}),
-    "hccf+": (4, {**ALIGNMENT, "hyperedges": [32, 64, 128], "layers": [1, 2], "temperature": [0.1, 0.15, 0.3]}),
+    "hccf": (4, {**ALIGNMENT, "hyperedges": [32, 64, 128], "hyperedgeScale": [0.03, 0.1, 0.3]}),
+    "hccf+": (4, {**ALIGNMENT, "hyperedges": [32, 64, 128], "hyperedgeScale": [0.03, 0.1, 0.3]}),
 }
 
 
@@ -112,7 +112,7 @@ class Table:
             start.update(self.found(name, "lightgcn"))
             start["loss"] = "softmax"
         if method.startswith("hccf"):
-            start["alignmentWeight"] = 0.01
+            start.update({"alignmentWeight": 0.01, "hyperedges": 64, "hyperedgeScale": 0.1})
         return start
 
     def found(self, name, method):

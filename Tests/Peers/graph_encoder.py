@@ -37,10 +37,11 @@ START = {
         **SOFTMAX, "cosine": False, "temperature": 1, "dimensions": 64, "layers": 3, "learningRate": 0.02, "l2": 0.08,
         "batchSize": 16384, "averaging": 0.9, "epochs": 40, "precision": "bf16", "userWeighting": 0.5,
     }, {"l2": [0.05, 0.08, 0.12], "layers": [2, 3, 4], "userWeighting": [0.0, 0.5, 0.75]}),
-    ("ml-1m-lcfn", "softmax"): (3, {
-        **SOFTMAX, "temperature": 0.12, "dimensions": 256, "layers": 2, "learningRate": 0.01, "l2": 0.001,
-        "batchSize": 32768, "averaging": 0.94, "epochs": 80, "precision": "bf16",
-    }, {"temperature": [0.1, 0.12, 0.15], "l2": [5e-4, 1e-3, 2e-3], "layers": [1, 2, 3], "averaging": [0.9, 0.94, 0.96]}),
+    ("ml-1m-lcfn", "softmax"): (1, {
+        **SOFTMAX, "temperature": 0.12, "dimensions": 512, "layers": 2, "learningRate": 0.01, "l2": 0.001,
+        "batchSize": 32768, "averaging": 0.94, "epochs": 80, "precision": "bf16", "userWeighting": 0.5,
+    }, {"temperature": [0.1, 0.12, 0.15], "l2": [5e-4, 1e-3, 2e-3], "layers": [1, 2, 3], "averaging": [0.9, 0.94, 0.96],
+        "userWeighting": [0.0, 0.5, 1.0]}),
     ("ml-1m-lcfn", "bpr"): (1, {
         "loss": "bpr", "sampling": "uniformUsers", "dimensions": 64, "layers": 3, "learningRate": 0.005, "l2": 0.001,
         "batchSize": 8192, "averaging": 0.9, "epochs": 200, "evaluateEvery": 5, "patience": 4, "metric": "recall@20",
@@ -50,7 +51,8 @@ START = {
 }
 # What the searches found, laid over START, and more columns where a search with them would take hours.
 FOUND = {
-    ("ml-1m-lcfn", "softmax"): {"epochs": 32},
+    ("gowalla", "softmax"): {"l2": 0.08, "layers": 2, "userWeighting": 0, "epochs": 32, "dimensions": 256},
+    ("ml-1m-lcfn", "softmax"): {"epochs": 36},
     ("ml-1m-lcfn", "bpr"): {"epochs": 145},
 }
 

@@ -36,7 +36,8 @@ final class HCCFModel: GraphModel {
   /// Xavier's embeddings, whose squares sum to 2 a column however many nodes there are, we from N(0, 0.1) as LightGCN does.
   /// With a `hyperedgeScale` of one G has the authors' share of E at the start.
   private func incidenceScale(nodes: Int) -> Float {
-    options.hyperedgeScale * (2 / (0.01 * Float(max(1, nodes)))).squareRoot()
+    let squares = GraphEncoderOptions.initialDeviation * GraphEncoderOptions.initialDeviation * Float(max(1, nodes))
+    return options.hyperedgeScale * (2 / squares).squareRoot()
   }
 
   init(options: GraphEncoderOptions, train: CSRMatrix, text: TextInputs?, seed: UInt64, pool: ThreadPool) {

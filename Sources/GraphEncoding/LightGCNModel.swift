@@ -137,11 +137,16 @@ extension GraphEncoderOptions {
     return (dimensions + multiple - 1) / multiple * multiple
   }
 
-  /// N(0, 0.1), as LightGCN's code starts, with columns of zeros after the d that count.
+  /// The standard deviation of layer 0 at the start, that of LightGCN's code.
+  static let initialDeviation: Float = 0.1
+
+  /// N(0, 0.1), with columns of zeros after the d that count.
   func initialEmbeddings(nodes: Int, seed: UInt64) -> Matrix {
     let matrix = Matrix(rows: nodes, columns: paddedDimensions)
     var random = Philox(seed: seed, purpose: "graph embeddings").sequence()
-    for row in 0..<nodes { for column in 0..<dimensions { matrix.row(row)[column] = 0.1 * random.normal() } }
+    for row in 0..<nodes {
+      for column in 0..<dimensions { matrix.row(row)[column] = Self.initialDeviation * random.normal() }
+    }
     return matrix
   }
 }

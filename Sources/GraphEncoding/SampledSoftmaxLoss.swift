@@ -9,8 +9,8 @@ public import Tensors
 /// batch: with c = 1 the sampled sum is an unbiased estimate of the whole one (Bengio and Senécal, 2008; Yi et al.,
 /// RecSys 2019), with less, popular items are held down as negatives. Candidates are shared by the whole batch: its
 /// positives (in-batch negatives), items drawn uniformly, or the catalogue (full softmax, where nothing is corrected).
-/// Items that the user has do not count as negatives. Pairs may count by their user, `userWeights`. Wu et al., *On the effectiveness of sampled softmax loss for item
-/// recommendation* (TOIS 2024), explains why it ranks better than BPR.
+/// Items that the user has do not count as negatives. Pairs may count by their user, `userWeights`. Wu et al., *On the
+/// effectiveness of sampled softmax loss for item recommendation* (TOIS 2024), explains why it ranks better than BPR.
 public struct SampledSoftmaxLoss: Sendable {
   private let train: CSRMatrix
   private let temperature: Float

@@ -4,7 +4,7 @@ public import Tensors
 /// (Reimers and Gurevych, *Sentence-BERT*, 2019).
 ///
 /// The state of a decoder's first position says nothing of the text and is many times as long as the others (Xiao et al.,
-/// *Attention sinks*, 2023), so it is left out; where the model puts nothing before a text, the placeholder stands there.
+/// *Attention sinks*, 2023), so it is left out; where the model puts nothing before a text, the filler stands there.
 public struct TextEmbedder: Sendable {
   private let model: any LanguageModel
   private let tokenizer: any TextTokenizer
@@ -18,7 +18,7 @@ public struct TextEmbedder: Sendable {
     self.tokenizer = tokenizer
     first = model.isCausal ? 1 : 0
     start =
-      model.isCausal && tokenizer.sequenceStart.isEmpty ? [tokenizer.placeholderToken] : tokenizer.sequenceStart
+      model.isCausal && tokenizer.sequenceStart.isEmpty ? [tokenizer.fillerToken] : tokenizer.sequenceStart
   }
 
   /// texts.count x hiddenSize. An empty text has a zero row. Texts are shared out over the pool.

@@ -9,7 +9,7 @@ public protocol TextTokenizer: Sendable {
   /// The token of a place to fill in, [MASK]; nil where the model has none.
   var maskToken: Int32? { get }
   /// A token for places whose embedding is replaced.
-  var placeholderToken: Int32 { get }
+  var fillerToken: Int32 { get }
 
   /// The ids of a text with nothing around it. Takes time linear in the text, or nearly so, and never fails.
   func encode(_ text: String) -> [Int32]

@@ -15,7 +15,7 @@ public enum Node: Sendable, Hashable {
 ///
 /// This is what crosses the wire from aligner to ranker, except that nodes cross as projected vectors.
 public struct Instruction: Sendable, Equatable {
-  /// One id per position; soft tokens' positions hold the placeholder, slots of a BERT the mask token.
+  /// One id per position; soft tokens' positions hold the filler, slots of a BERT the mask token.
   public var tokenIDs: [Int32] = []
   /// The nodes in the order of their positions.
   public var nodes: [Node] = []
@@ -71,7 +71,7 @@ public struct InstructionWriter: Sendable {
   private let end: [Int32]
   /// nil where slots are soft tokens.
   private let mask: Int32?
-  private let placeholder: Int32
+  private let filler: Int32
   private let textSeparator: [Int32]
   private let tagSeparator: [Int32]
   private let maximumLength: Int
@@ -92,8 +92,8 @@ public struct InstructionWriter: Sendable {
     }
     start = tokenizer.sequenceStart
     end = tokenizer.sequenceEnd
-    mask = hasSlotToken ? nil : tokenizer.maskToken ?? tokenizer.placeholderToken
-    placeholder = tokenizer.placeholderToken
+    mask = hasSlotToken ? nil : tokenizer.maskToken ?? tokenizer.fillerToken
+    filler = tokenizer.fillerToken
     // An encoder knows two texts by the token between them; a decoder has read pages.
     textSeparator = tokenizer.sequenceEnd.isEmpty ? tokenizer.encodeBehind(";") : tokenizer.sequenceEnd
     tagSeparator = tokenizer.encodeBehind(",")
@@ -172,7 +172,7 @@ public struct InstructionWriter: Sendable {
   private func append(_ node: Node, to instruction: inout Instruction) {
     instruction.nodes.append(node)
     instruction.nodePositions.append(instruction.length)
-    instruction.tokenIDs.append(placeholder)
+    instruction.tokenIDs.append(filler)
   }
 
   private func append(_ lists: [[Int32]], separatedBy separator: [Int32], to instruction: inout Instruction) {

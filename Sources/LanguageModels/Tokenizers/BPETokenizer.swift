@@ -17,7 +17,7 @@ public struct BPETokenizer: TextTokenizer {
   /// The token of a place to fill in; decoders have none as a rule.
   public let maskToken: Int32?
   /// The unknown token, else padding, else the end of a text, else id 0.
-  public let placeholderToken: Int32
+  public let fillerToken: Int32
   /// The token that starts a text, where the model has one.
   public let startToken: Int32?
   /// The token that ends a text or a turn of a chat: where generation stops.
@@ -52,7 +52,7 @@ public struct BPETokenizer: TextTokenizer {
     maskToken = definition.special.mask
     startToken = definition.special.start
     endToken = definition.special.end
-    placeholderToken =
+    fillerToken =
       definition.special.unknown ?? definition.special.padding ?? definition.special.end ?? 0
     chatTemplate = definition.chatTemplate
     startText = definition.text(of: definition.special.start)
@@ -66,7 +66,7 @@ public struct BPETokenizer: TextTokenizer {
     names = TokenNames(definition.vocabulary, added: added)
     model = definition.makeModel()
     texts = definition.makeTexts(count: Int(largest) + 1)
-    let sound = (sequenceStart + sequenceEnd + [placeholderToken]).allSatisfy { (0...max(largest, 0)).contains($0) }
+    let sound = (sequenceStart + sequenceEnd + [fillerToken]).allSatisfy { (0...max(largest, 0)).contains($0) }
     guard sound, largest >= 0 else {
       throw GLTAError(
         .invalidFile, "\(definition.path): a special token has an id beyond the vocabulary's \(largest + 1)")

@@ -36,7 +36,7 @@ public struct WordPieceTokenizer: TextTokenizer {
   /// [SEP].
   public var sequenceEnd: [Int32] { [separatorToken] }
   /// [PAD].
-  public var placeholderToken: Int32 { padToken }
+  public var fillerToken: Int32 { padToken }
   /// The class of the tokenizer.
   public var summary: String { "WordPiece" }
 

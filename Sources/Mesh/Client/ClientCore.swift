@@ -35,8 +35,7 @@ final class ClientCore: @unchecked Sendable {
   private var actions: [Machine.Action] = []
   private var isHandling = false
   private var sockets: LinkSockets?
-  private var timer: LoopTimer?
-  private var isTimerDue = false
+  private var timer: MachineTimer?
   private var names: [LinkID: String] = [:]
   private var tickets: [RequestID: RequestTicket] = [:]
   private var questions: [RequestID: StatusQuestion] = [:]
@@ -66,7 +65,7 @@ final class ClientCore: @unchecked Sendable {
 
   /// Opens the sockets. On the loop's thread.
   func open() throws(MeshError) {
-    timer = loop.makeTimer { [weak self] in self?.timerFired() }
+    timer = MachineTimer(loop: loop) { [weak self] in self?.handle(.timer) }
     sockets = try LinkSockets(
       to: gateways, loop: loop, security: security, resolver: resolver,
       resolveInterval: configuration.resolveInterval, timings: configuration.timings
@@ -130,10 +129,7 @@ final class ClientCore: @unchecked Sendable {
     case .message(let link, let message): receive(link, message)
     case .offence(let link, let offence):
       handle(.refused(link, nil, .closesSession, detail: "the gateway sent \(offence.reason)"))
-    case .failed(let endpoint, let error):
-      if quiet.allows("\(endpoint)") {
-        logger.warning("a gateway cannot be dialled", metadata: ["gateway": "\(endpoint)", "reason": "\(error)"])
-      }
+    case .failed(let endpoint, let error): quiet.cannotDial(endpoint, error, to: logger)
     }
   }
 
@@ -159,17 +155,6 @@ final class ClientCore: @unchecked Sendable {
 
   // MARK: The machine
 
-  private func timerFired() {
-    if isTimerDue {
-      isTimerDue = false
-      handle(.timer)
-    } else {
-      // A process that was stopped has messages waiting: they are served before the next turn's timers.
-      isTimerDue = true
-      timer?.arm(at: .now)
-    }
-  }
-
   private func handle(_ event: Machine.Event) {
     events.append(event)
     guard !isHandling else { return }
@@ -184,14 +169,7 @@ final class ClientCore: @unchecked Sendable {
     events.removeAll(keepingCapacity: true)
     isHandling = false
     status.sessions.store(machine.sessionCount, ordering: .relaxed)
-    armTimer()
-  }
-
-  private func armTimer() {
-    guard let timer, !isTimerDue else { return }
-    let next = MonotonicInstant(machine.nextTimer)
-    if let armed = timer.deadline, armed <= next { return }
-    if next.nanoseconds < .max { timer.arm(at: next) }
+    timer?.arm(at: machine.nextTimer)
   }
 
   private func perform(_ action: Machine.Action) {

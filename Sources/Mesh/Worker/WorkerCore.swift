@@ -30,9 +30,7 @@ final class WorkerCore: @unchecked Sendable {
   private var actions: [Machine.Action] = []
   private var isHandling = false
   private var sockets: LinkSockets?
-  private var timer: LoopTimer?
-  /// The timer has fired; what waited in the sockets is taken in before the machine hears of it.
-  private var isTimerDue = false
+  private var timer: MachineTimer?
   private var runs: [Run] = []
   /// Runs to be given to compute threads at the end of the loop's turn: with what came right behind their REQUEST, so
   /// that a thread does not wake to wait for it.
@@ -64,7 +62,7 @@ final class WorkerCore: @unchecked Sendable {
   ///
   /// - Throws: what `LinkSockets` throws.
   func open() throws(MeshError) {
-    timer = loop.makeTimer { [weak self] in self?.timerFired() }
+    timer = MachineTimer(loop: loop) { [weak self] in self?.handle(.timer) }
     glance = loop.makeTimer { [weak self] in self?.keepGlancing() }
     loop.atEndOfTurn { [weak self] in self?.startRuns() }
     sockets = try LinkSockets(
@@ -84,10 +82,7 @@ final class WorkerCore: @unchecked Sendable {
     case .message(let link, let message): receive(link, message)
     case .offence(let link, let offence):
       handle(.refused(link, nil, .closesSession, detail: "the gateway sent \(offence.reason)"))
-    case .failed(let endpoint, let error):
-      if quiet.allows("\(endpoint)") {
-        logger.warning("a gateway cannot be dialled", metadata: ["gateway": "\(endpoint)", "reason": "\(error)"])
-      }
+    case .failed(let endpoint, let error): quiet.cannotDial(endpoint, error, to: logger)
     }
   }
 
@@ -158,17 +153,6 @@ final class WorkerCore: @unchecked Sendable {
 
   // MARK: The machine
 
-  private func timerFired() {
-    if isTimerDue {
-      isTimerDue = false
-      handle(.timer)
-    } else {
-      // A process that was stopped has messages waiting: they are served before the next turn's timers.
-      isTimerDue = true
-      timer?.arm(at: .now)
-    }
-  }
-
   private func handle(_ event: Machine.Event) {
     events.append(event)
     guard !isHandling else { return }
@@ -185,7 +169,7 @@ final class WorkerCore: @unchecked Sendable {
     isHandling = false
     status.isReady.store(machine.isReady, ordering: .relaxed)
     status.sessions.store(machine.sessionCount, ordering: .relaxed)
-    armTimer()
+    timer?.arm(at: machine.nextTimer)
   }
 
   private func recycleRankings() {
@@ -199,14 +183,6 @@ final class WorkerCore: @unchecked Sendable {
         index += 1
       }
     }
-  }
-
-  private func armTimer() {
-    guard let timer, !isTimerDue else { return }
-    let next = MonotonicInstant(machine.nextTimer)
-    // One that is early asks again; most events move the next time, and only further away.
-    if let armed = timer.deadline, armed <= next { return }
-    if next.nanoseconds < .max { timer.arm(at: next) }
   }
 
   private func perform(_ action: Machine.Action) {
@@ -368,18 +344,5 @@ extension Multipart {
   /// Writes `header` over the head of a chunk that nobody else holds; TLVs and tensors stay.
   func rewriteHead(_ header: MessageHeader) throws(FrameError) {
     try header.rewrite(UnsafeMutableRawBufferPointer(mutating: self[0]))
-  }
-}
-
-/// Says things once a minute at most, each.
-struct QuietLog {
-  private var last: [String: MonotonicInstant] = [:]
-
-  mutating func allows(_ what: String) -> Bool {
-    let now = MonotonicInstant.now
-    if let then = last[what], then.duration(to: now) < .seconds(60) { return false }
-    if last.count >= 256 { last.removeAll() }
-    last[what] = now
-    return true
   }
 }

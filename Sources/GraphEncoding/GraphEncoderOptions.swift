@@ -46,6 +46,9 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var temperature: Float = 0.2
   /// Both softmax losses: whether vectors are compared by their cosine, in training and when ranking.
   public var cosine = true
+  /// Losses over cosines: when ranking, an item's cosine is multiplied by (1 + its training interactions) to the power of
+  /// this. At a low temperature cosines leave popular items too low: 0.05 gives back what they miss.
+  public var popularityPower: Float = 0
   /// Sampled softmax: items drawn uniformly for a batch, beside its positives.
   public var negatives = 0
   /// Sampled softmax: whether the positives of a batch are candidates for all its users.
@@ -93,6 +96,7 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
     try Setting.require("graph.temperature", temperature, in: 1e-3...1e3)
     try Setting.require("graph.negatives", negatives, in: 0...(1 << 24))
     try Setting.require("graph.popularityCorrection", popularityCorrection, in: 0...1)
+    try Setting.require("graph.popularityPower", popularityPower, in: 0...1)
     try Setting.require("graph.userWeighting", userWeighting, in: 0...1)
     try Setting.require("graph.alignmentWeight", alignmentWeight, in: 0...1e6)
     try Setting.require("graph.alignmentTemperature", alignmentTemperature, in: 1e-3...1e3)
@@ -119,6 +123,6 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   /// Whether text embeddings of the items are needed.
   public var readsText: Bool { method.readsText || (textNodes && method.givesVectors) }
 
-  /// Whether scores are cosines, so that items count by direction alone.
-  var ranksByCosine: Bool { encoderLoss != .bpr && cosine }
+  /// What items rank with beside their direction.
+  var itemLengths: ItemLengths { encoderLoss != .bpr && cosine ? .popularity(power: popularityPower) : .learned }
 }

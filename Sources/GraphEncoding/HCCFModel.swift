@@ -74,7 +74,7 @@ final class HCCFModel: GraphModel {
     let vectors = total.firstColumns(options.dimensions)
     let users = vectors.slice(0..<graph.users).copy()
     let propagated = vectors.slice(graph.users..<graph.nodes)
-    let items = options.ranksByCosine ? UnitRows(propagated, pool: pool).values : propagated.copy()
+    let items = options.itemLengths.applied(to: propagated, of: graph, pool: pool)
     return GraphEmbeddings(users: users, items: items, foldInBasis: propagated.copy())
   }
 

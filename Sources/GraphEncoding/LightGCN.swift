@@ -47,16 +47,15 @@ public struct LightGCN: Sendable {
 
   /// Embeddings for scoring and fold-in from layer 0 (nodes x d), in memory of their own.
   ///
-  /// - Parameter byCosine: whether items are brought to length one. Users are not: their length changes no ranking, and
-  ///   somebody who is folded in has the same kind of vector.
-  public func embeddings(_ layer0: Matrix, byCosine: Bool = false, pool: ThreadPool) -> GraphEmbeddings {
+  /// - Parameter lengths: the length of an item's vector. Users keep theirs: it changes no ranking, and somebody who is
+  ///   folded in has the same kind of vector.
+  public func embeddings(_ layer0: Matrix, lengths: ItemLengths = .learned, pool: ThreadPool) -> GraphEmbeddings {
     let (out, work) = (
       Matrix(rows: graph.nodes, columns: layer0.columns), Matrix(rows: graph.nodes, columns: layer0.columns)
     )
     apply(layer0, work: work, into: out, pool: pool)
     let users = out.slice(0..<graph.users).copy()
-    let propagated = out.slice(graph.users..<graph.nodes)
-    let items = byCosine ? UnitRows(propagated, pool: pool).values : propagated.copy()
+    let items = lengths.applied(to: out.slice(graph.users..<graph.nodes), of: graph, pool: pool)
     let basis = Matrix(rows: graph.items, columns: layer0.columns)
     if layers > 0 {
       sumOfPowers(layers - 1, layer0, work: work, into: out, pool: pool)

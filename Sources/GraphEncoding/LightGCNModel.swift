@@ -40,7 +40,7 @@ final class LightGCNModel: GraphModel {
 
   func embeddings() -> GraphEmbeddings {
     let vectors = encoder.embeddings(
-      parameters["layer0"].firstColumns(options.dimensions), byCosine: options.ranksByCosine, pool: pool)
+      parameters["layer0"].firstColumns(options.dimensions), lengths: options.itemLengths, pool: pool)
     return GraphEmbeddings(
       users: order.restored(users: vectors.users), items: order.restored(vectors.items),
       foldInBasis: order.restored(vectors.foldInBasis))

@@ -65,6 +65,22 @@ struct LightGCNTests {
     #expect(vector.elements.allSatisfy { $0 == 0 })
   }
 
+  @Test(arguments: [0, 0.5] as [Float]) func itemsRankByCosineTimesAPowerOfTheirPopularity(power: Float) {
+    let encoder = LightGCN(graph: NormalizedGraph(train), layers: 2)
+    let (layer0, pool) = (randomMatrix(10, 8), ThreadPool(threads: 1))
+    let learned = encoder.embeddings(layer0, pool: pool)
+    let ranked = encoder.embeddings(layer0, lengths: .popularity(power: power), pool: pool)
+    let popularity: [Float] = [2, 2, 1, 0, 2, 0]
+    for item in 0..<6 {
+      let row = (0..<8).map { learned.items[item, $0] }
+      let length = row.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      let wanted = power == 0 ? 1 : (1 + popularity[item]).squareRoot()
+      #expect(absoluteDifference((0..<8).map { ranked.items[item, $0] }, row.map { $0 / length * wanted }) < 1e-6)
+    }
+    #expect(ranked.users.elements == learned.users.elements)
+    #expect(ranked.foldInBasis.elements == learned.foldInBasis.elements)
+  }
+
   private func trainSynthetic(
     threads: Int, epochs: Int = 12, loss: GraphLoss = .bpr, precision: LayerPrecision = .f32, averaging: Float = 0,
     resuming state: GraphEncoderState? = nil,

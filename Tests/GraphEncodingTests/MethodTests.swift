@@ -200,6 +200,7 @@ struct MethodTests {
     refuses("graph.negatives") { ($0.loss, $0.inBatchNegatives) = (.sampledSoftmax, false) }
     refuses("graph.metric") { $0.metric = "ndcg@7" }
     refuses("graph.popularityCorrection") { $0.popularityCorrection = 2 }
+    refuses("graph.popularityPower") { $0.popularityPower = -0.1 }
     refuses("graph.userWeighting") { $0.userWeighting = -1 }
     refuses("graph.hyperedgeScale") { $0.hyperedgeScale = -1 }
     refuses("graph.maskedShare") { $0.maskedShare = -1 }

@@ -33,10 +33,11 @@ ROOT = Path(__file__).resolve().parents[2]
 # Where searches start, by data set and loss, how many trials they have, and what these draw from.
 SOFTMAX = {"loss": "softmax", "sampling": "wholeUsers", "evaluateEvery": 4, "patience": 3, "metric": "ndcg@20"}
 START = {
-    ("gowalla", "softmax"): (4, {
-        **SOFTMAX, "cosine": False, "temperature": 1, "dimensions": 64, "layers": 3, "learningRate": 0.02, "l2": 0.08,
-        "batchSize": 16384, "averaging": 0.9, "epochs": 40, "precision": "bf16", "userWeighting": 0.5,
-    }, {"l2": [0.05, 0.08, 0.12], "layers": [2, 3, 4], "userWeighting": [0.0, 0.5, 0.75]}),
+    ("gowalla", "softmax"): (1, {
+        **SOFTMAX, "temperature": 0.07, "dimensions": 512, "layers": 2, "learningRate": 0.01, "l2": 0.001,
+        "batchSize": 16384, "averaging": 0.9, "epochs": 28, "precision": "bf16", "popularityPower": 0.05,
+    }, {"temperature": [0.06, 0.07, 0.08], "l2": [1e-4, 1e-3, 1e-2], "layers": [2, 3],
+        "popularityPower": [0.0, 0.03, 0.05, 0.07]}),
     ("ml-1m-lcfn", "softmax"): (1, {
         **SOFTMAX, "temperature": 0.12, "dimensions": 512, "layers": 2, "learningRate": 0.01, "l2": 0.001,
         "batchSize": 32768, "averaging": 0.94, "epochs": 80, "precision": "bf16", "userWeighting": 0.5,
@@ -49,9 +50,9 @@ START = {
     }, {"l2": [3e-4, 1e-3, 3e-3, 1e-2], "learningRate": [0.002, 0.005, 0.01], "layers": [2, 3],
         "sampling": ["uniformUsers", "shuffledEdges"]}),
 }
-# What the searches found, laid over START, and more columns where a search with them would take hours.
+# What the searches found, laid over START.
 FOUND = {
-    ("gowalla", "softmax"): {"l2": 0.08, "layers": 2, "userWeighting": 0, "epochs": 32, "dimensions": 256},
+    ("gowalla", "softmax"): {"epochs": 28},
     ("ml-1m-lcfn", "softmax"): {"epochs": 36},
     ("ml-1m-lcfn", "bpr"): {"epochs": 145},
 }

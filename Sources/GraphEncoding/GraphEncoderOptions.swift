@@ -47,7 +47,7 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   /// Both softmax losses: whether vectors are compared by their cosine, in training and when ranking.
   public var cosine = true
   /// Losses over cosines: when ranking, an item's cosine is multiplied by (1 + its training interactions) to the power of
-  /// this. At a low temperature cosines leave popular items too low: 0.05 gives back what they miss.
+  /// this. At a low temperature cosines leave popular items too low; on Gowalla 0.05 was best at 0.07.
   public var popularityPower: Float = 0
   /// Sampled softmax: items drawn uniformly for a batch, beside its positives.
   public var negatives = 0

@@ -14,7 +14,6 @@ public enum ItemLengths: Sendable, Equatable {
   func applied(to items: Matrix, of graph: NormalizedGraph, pool: ThreadPool) -> Matrix {
     guard case .popularity(let power) = self else { return items.copy() }
     let rows = UnitRows(items, pool: pool).values
-    guard power > 0 else { return rows }
     for item in 0..<rows.rows {
       let edges = Double(graph.edges.degree(graph.users + item))
       Accumulate.scale(rows.columns, rows.row(item), by: Float(powerOf(1 + edges, Double(power))))

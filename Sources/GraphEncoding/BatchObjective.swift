@@ -22,7 +22,7 @@ struct BatchObjective {
       : SampledSoftmaxLoss(
         train: train, temperature: options.temperature, isCosine: options.cosine,
         correction: options.correction(of: train),
-        userWeights: SampledSoftmaxLoss.userWeights(of: train, exponent: options.userWeighting))
+        userWeights: train.userWeights(exponent: options.userWeighting))
     alignment =
       options.method.readsText
       ? text.map { TextAlignment(options: options, train: train, text: $0.items, profiles: $0.profiles) } : nil

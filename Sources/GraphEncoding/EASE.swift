@@ -3,8 +3,11 @@ public import Tensors
 
 /// EASE (Steck, *Embarrassingly Shallow Autoencoders for Sparse Data*, WWW 2019): item-to-item weights in closed form.
 ///
-/// With G = XᵀX + l2 I and P = G⁻¹, B = -P / diag(P) by columns with a zero diagonal; the score of item j for a user is
-/// the sum of B[i, j] over the user's items i. Memory is 12 |I|² bytes while it is made and 4 |I|² after.
+/// With G = XᵀWX, W the users' weights, and P = (G + l2 I + p / (1 - p) diag G)⁻¹, B = -P / diag(P) by columns with a zero
+/// diagonal; the score of item j for a user is the sum of B[i, j] over the user's items i. The last term of P is what
+/// dropping each item of the input with probability p comes to (Steck, *Autoencoders that don't overfit towards the
+/// Identity*, NeurIPS 2020); without it and with W = I this is plain EASE. Memory is 12 |I|² bytes while it is made and
+/// 4 |I|² after.
 public struct EASE: PreferenceModel {
   /// B, |I| x |I|: row i is what having item i says of every item.
   public let weights: Matrix
@@ -15,9 +18,15 @@ public struct EASE: PreferenceModel {
 
   /// Solves for the weights of training interactions, users x items.
   ///
-  /// - Parameter l2: above zero; 100 to 1,000 for a million interactions.
-  /// - Throws: `GLTAError.invalidArgument` for more than `maximumItems` items, or where G is not positive definite.
-  public init(train: CSRMatrix, l2: Double, pool: ThreadPool) throws(GLTAError) {
+  /// - Parameters:
+  ///   - l2: above zero; 100 to 1,000 for a million interactions.
+  ///   - dropout: p, from 0 to 0.99.
+  ///   - userWeights: what each user's interactions count, `CSRMatrix.userWeights`; empty for one.
+  /// - Throws: `GLTAError.invalidArgument` for more than `maximumItems` items, or where P does not exist.
+  public init(
+    train: CSRMatrix, l2: Double, dropout: Double = 0, userWeights: [Float] = [], pool: ThreadPool
+  ) throws(GLTAError) {
+    precondition(userWeights.isEmpty || userWeights.count == train.rows)
     let items = train.columns
     guard items <= EASE.maximumItems else {
       throw GLTAError(
@@ -25,8 +34,10 @@ public struct EASE: PreferenceModel {
         hint: "take another --method, or fewer items with --item-core")
     }
     try Setting.require("graph.easeL2", l2, in: 1e-9...1e12)
+    try Setting.require("graph.easeDropout", dropout, in: 0...0.99)
     self.train = train
-    let gram = EASE.gram(train, l2: l2, pool: pool)
+    let gram = EASE.gram(train, userWeights: userWeights, pool: pool)
+    for item in 0..<items { gram.base[item * (items + 1)] = l2 + gram.base[item * (items + 1)] / (1 - dropout) }
     guard Cholesky.invert(gram.base, size: items) else {
       throw GLTAError(.invalidArgument, "EASE cannot be solved with graph.easeL2 \(l2)", hint: "raise it")
     }
@@ -52,14 +63,16 @@ public struct EASE: PreferenceModel {
     for item in items { Accumulate.add(weights.columns, weights.row(Int(item)), to: scores) }
   }
 
-  /// XᵀX + l2 I: how many users two items share. Counts are whole numbers, so their order does not matter.
-  private static func gram(_ train: CSRMatrix, l2: Double, pool: ThreadPool) -> DoubleMatrix {
+  /// XᵀWX: how many users two items share, by weight. Each entry's sum goes over the users in their order.
+  private static func gram(_ train: CSRMatrix, userWeights: [Float], pool: ThreadPool) -> DoubleMatrix {
     let back = train.transposed()
     let gram = DoubleMatrix(size: train.columns)
     pool.forEach(train.columns) { item, _ in
       let row = gram.base + item * train.columns
-      for user in back[item] { for other in train[Int(user)] { row[Int(other)] += 1 } }
-      row[item] += l2
+      for user in back[item] {
+        let weight = userWeights.isEmpty ? 1 : Double(userWeights[Int(user)])
+        for other in train[Int(user)] { row[Int(other)] += weight }
+      }
     }
     return gram
   }

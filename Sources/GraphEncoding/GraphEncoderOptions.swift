@@ -55,8 +55,8 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var inBatchNegatives = true
   /// Sampled softmax: c, the share of log q that is taken off the scores in training.
   public var popularityCorrection: Float = 0
-  /// Both softmax losses: a pair counts by its user's number of training items to the power of minus this; 0 = all pairs
-  /// alike, so that people with many items decide most; 1 = all users alike, as metrics count them.
+  /// Both softmax losses, and EASE: a pair counts by its user's number of training items to the power of minus this; 0 =
+  /// all pairs alike, so that people with many items decide most; 1 = all users alike, as metrics count them.
   public var userWeighting: Float = 0
   /// Methods that read text, and HCCF: weight of the contrastive or reconstructing term.
   public var alignmentWeight: Float = 0.1
@@ -72,6 +72,8 @@ public struct GraphEncoderOptions: Sendable, Codable, Equatable {
   public var profiles = ProfileSource.tags
   /// EASE: weight of the squares of B.
   public var easeL2 = 500.0
+  /// EASE: the probability that an item of the input is missing, as if the closed form were trained with dropout.
+  public var easeDropout = 0.0
   /// Text-kNN: neighbours of an item that its text speaks for; 0 = all.
   public var neighbours = 0
   /// Whether items without an edge get a node from their text, `TextNodes`. Needs a language model.

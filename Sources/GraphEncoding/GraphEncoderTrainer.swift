@@ -127,7 +127,9 @@ public struct GraphEncoderTrainer {
     case .popularity: return Popularity(train: split.train)
     case .ease:
       try options.validate()
-      return try EASE(train: split.train, l2: options.easeL2, pool: pool)
+      return try EASE(
+        train: split.train, l2: options.easeL2, dropout: options.easeDropout,
+        userWeights: split.train.userWeights(exponent: options.userWeighting), pool: pool)
     case .textKNN:
       try options.validate()
       return TextNeighbours(

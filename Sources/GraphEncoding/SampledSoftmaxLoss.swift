@@ -27,7 +27,7 @@ public struct SampledSoftmaxLoss: Sendable {
   ///   - temperature: above zero.
   ///   - isCosine: whether vectors are brought to length one first.
   ///   - correction: c log q of each item, empty for none.
-  ///   - userWeights: what each user's pairs are multiplied by, empty for one.
+  ///   - userWeights: what each user's pairs are multiplied by, `CSRMatrix.userWeights`; empty for one.
   public init(
     train: CSRMatrix, temperature: Float, isCosine: Bool, correction: [Float] = [], userWeights: [Float] = []
   ) {
@@ -38,17 +38,6 @@ public struct SampledSoftmaxLoss: Sendable {
     self.isCosine = isCosine
     self.correction = correction
     self.userWeights = userWeights
-  }
-
-  /// Weights of users by their number of items n: n to the power of minus `exponent`, so scaled that the pairs of `train`
-  /// count one on average.
-  public static func userWeights(of train: CSRMatrix, exponent: Float) -> [Float] {
-    guard exponent > 0 else { return [] }
-    let weights = (0..<train.rows).map { user in
-      train.degree(user) > 0 ? powerOf(Double(train.degree(user)), -Double(exponent)) : 0
-    }
-    let sum = (0..<train.rows).reduce(0) { $0 + weights[$1] * Double(train.degree($1)) }
-    return weights.map { Float($0 * Double(train.count) / max(sum, .leastNormalMagnitude)) }
   }
 
   /// The mentions of a batch: the users of the pairs, their items, and further candidates.

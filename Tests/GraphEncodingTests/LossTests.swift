@@ -87,11 +87,11 @@ struct LossTests {
 
   /// Users have 2, 3, 0 and 2 items.
   @Test func userWeightsAreAPowerOfTheNumberOfItemsAndLeaveTheMeanPairAtOne() {
-    #expect(SampledSoftmaxLoss.userWeights(of: train, exponent: 0).isEmpty)
-    let alike = SampledSoftmaxLoss.userWeights(of: train, exponent: 1)
+    #expect(train.userWeights(exponent: 0).isEmpty)
+    let alike = train.userWeights(exponent: 1)
     // Seven pairs, three users who have some.
     #expect(relativeDifference(alike, [7 / 3 / 2, 7 / 3 / 3, 0, 7 / 3 / 2]) < 1e-6)
-    let half = SampledSoftmaxLoss.userWeights(of: train, exponent: 0.5)
+    let half = train.userWeights(exponent: 0.5)
     #expect(abs(half[0] / half[1] - Float(1.5).squareRoot()) < 1e-6)
     #expect(abs(2 * half[0] + 3 * half[1] + 2 * half[3] - 7) < 1e-5)
   }

@@ -112,16 +112,20 @@ struct MethodTests {
   }
 
   /// Against B = I - P / diag(P) with P from Gauss and Jordan.
-  @Test func easeIsTheClosedForm() throws {
+  @Test(arguments: [(0, 0), (0.4, 0), (0, 0.5), (0.25, 1)] as [(Double, Float)])
+  func easeIsTheClosedForm(dropout: Double, weighting: Float) throws {
     let l2 = 0.7
-    let model = try EASE(train: Self.train, l2: l2, pool: ThreadPool(threads: 2))
+    let weights = Self.train.userWeights(exponent: weighting)
+    let model = try EASE(
+      train: Self.train, l2: l2, dropout: dropout, userWeights: weights, pool: ThreadPool(threads: 2))
     var rows = (0..<6).map { i in
       (0..<12).map { j -> Double in
         if j >= 6 { return j - 6 == i ? 1 : 0 }
         let shared = (0..<5).filter {
           Self.train.contains(row: $0, column: Int32(i)) && Self.train.contains(row: $0, column: Int32(j))
         }
-        return Double(shared.count) + (i == j ? l2 : 0)
+        let weight = shared.reduce(0) { $0 + (weights.isEmpty ? 1 : Double(weights[$1])) }
+        return i == j ? weight + l2 + dropout / (1 - dropout) * weight : weight
       }
     }
     for pivot in 0..<6 {
@@ -140,7 +144,13 @@ struct MethodTests {
     let scores = Matrix(rows: 1, columns: 6)
     model.score(users: [1][...], into: scores)
     #expect(abs(scores[0, 3] - model.weights[1, 3] - model.weights[2, 3] - model.weights[4, 3]) < 1e-6)
-    #expect(throws: GLTAError.self) { try EASE(train: Self.train, l2: 0, pool: .serial) }
+  }
+
+  @Test(arguments: [(0, 0), (1, -0.1), (1, 1), (1, .nan)] as [(Double, Double)])
+  func easeRefusesWhatHasNoSolution(l2: Double, dropout: Double) {
+    #expect(throws: GLTAError.self) {
+      try EASE(train: Self.train, l2: l2, dropout: dropout, pool: .serial)
+    }
   }
 
   @Test func textNeighboursSumLikenesses() {

@@ -46,7 +46,8 @@ ALIGNMENT = {"alignmentWeight": {"from": 0.003, "to": 0.3, "scale": "log"}, "ali
 # Trials of a search, the starting settings included, and what it draws from.
 SEARCHES = {
     "text-knn": (6, {"neighbours": [5, 10, 20, 50, 100, 0]}),
-    "ease": (8, {"easeL2": [20, 50, 100, 200, 300, 500, 1000, 2000]}),
+    "ease": (16, {"easeL2": [20, 50, 100, 200, 300, 500, 1000], "easeDropout": [0.0, 0.2, 0.35, 0.5],
+                  "userWeighting": [0.0, 0.3, 0.5, 0.7]}),
     "bpr-mf": (6, {"learningRate": [0.005, 0.01, 0.02], "l2": [0.001, 0.003, 0.01, 0.03, 0.1], "dimensions": [64, 128]}),
     "lightgcn": (10, {"temperature": [0.08, 0.1, 0.15, 0.2, 0.3], "layers": [1, 2, 3], "learningRate": [0.005, 0.01, 0.02],
                       "l2": [0.0, 1e-4, 1e-3], "dimensions": [64, 128], "loss": ["softmax", "softmax", "softmax", "bpr"]}),
@@ -183,12 +184,12 @@ class Table:
         lines = ["# Graph methods", "", "`Tests/Peers/graph_methods.py` made this; settings, trials and every figure are in "
                  "graph_methods.json.", "",
                  "Split 80/10/10 by user at random, all items ranked but those of training and validation. Mean and, over three "
-                 "seeds (split and model), standard deviation. Searches have 4 to 10 trials on seed 42's "
+                 "seeds (split and model), standard deviation. Searches have 4 to 16 trials on seed 42's "
                  "validation part, each of at most 60 epochs as every run; trials that are behind are left early. Seconds are "
                  "processor seconds of a run with one thread; item texts come from the cache, RLMRec's profiles are read in it. "
                  "`+ validation`: closed forms fitted to training and validation items for the test "
                  "ranking, as they do not stop early. ml-1m and goodreads-goodbooks: one seed, settings of ml-100k and "
-                 "amazon-office-products (but EASE's l2 of ml-1m, found on its own validation part). RLMRec's profiles are the "
+                 "amazon-office-products (but EASE's, found on their own validation parts). RLMRec's profiles are the "
                  "extracted tags.", "",
                  f"| data | method | {' | '.join(METRICS)} | seconds | seeds |", "|---|---|" + "---|" * (len(METRICS) + 2)]
         for name in self.options.sets:

@@ -145,7 +145,11 @@ public struct TuningSpace: Sendable, Equatable, Codable {
     ]
     switch method {
     case .popularity: return TuningSpace([:])
-    case .ease: return TuningSpace(["easeL2": .range(from: 20, to: 5_000, scale: .log)])
+    case .ease:
+      return TuningSpace([
+        "easeL2": .range(from: 20, to: 5_000, scale: .log), "easeDropout": .range(from: 0, to: 0.7, scale: .linear),
+        "userWeighting": .list([.number(0), .number(0.25), .number(0.5), .number(0.75)]),
+      ])
     case .textKNN: return TuningSpace(["neighbours": .list([0, 10, 20, 50, 100, 200].map { .integer($0) })])
     case .bprMF:
       return TuningSpace([

@@ -1,7 +1,8 @@
 /// The distinct nodes that a batch mentions, and where: losses and propagation work on one row for each of them.
 ///
 /// Gradients are summed per node in the order of the mentions, so the bits do not depend on threads. One value serves all
-/// steps: nothing of the size of the graph is made or cleared for a batch.
+/// steps: nothing of the size of the graph is made or cleared for a batch. Its loops work on local arrays, because those of a
+/// class are checked for exclusive access at every look.
 public final class BatchNodes {
   /// The distinct nodes in order of first mention; the position in here is the node's slot.
   public private(set) var nodes: [Int32] = []
@@ -22,6 +23,7 @@ public final class BatchNodes {
 
   /// Takes over the mentions of another batch.
   public func assign(_ mentioned: some Sequence<Int32>) {
+    var (nodes, slots) = (take(\.nodes), take(\.slots))
     for node in nodes { slotOfNode[Int(node)] = -1 }
     nodes.removeAll(keepingCapacity: true)
     slots.removeAll(keepingCapacity: true)
@@ -34,7 +36,8 @@ public final class BatchNodes {
       }
       slots.append(slot)
     }
-    indexMentions()
+    (self.nodes, self.slots) = (nodes, slots)
+    indexMentions(nodes: nodes.count, slots)
   }
 
   /// The rows of the batch's matrices.
@@ -54,11 +57,18 @@ public final class BatchNodes {
     for position in Int(offsets[slot])..<Int(offsets[slot + 1]) { body(Int(mentions[position])) }
   }
 
-  private func indexMentions() {
+  /// An array of this, which loses it: whoever changes it then is its only owner.
+  private func take(_ array: ReferenceWritableKeyPath<BatchNodes, [Int32]>) -> [Int32] {
+    defer { self[keyPath: array] = [] }
+    return self[keyPath: array]
+  }
+
+  private func indexMentions(nodes: Int, _ slots: [Int32]) {
+    var (offsets, mentions) = (take(\.offsets), take(\.mentions))
     offsets.removeAll(keepingCapacity: true)
-    offsets.append(contentsOf: repeatElement(0, count: nodes.count + 1))
+    offsets.append(contentsOf: repeatElement(0, count: nodes + 1))
     for slot in slots { offsets[Int(slot) + 1] += 1 }
-    for slot in nodes.indices { offsets[slot + 1] += offsets[slot] }
+    for slot in 0..<nodes { offsets[slot + 1] += offsets[slot] }
     var cursors = offsets
     mentions.removeAll(keepingCapacity: true)
     mentions.append(contentsOf: repeatElement(0, count: slots.count))
@@ -66,5 +76,6 @@ public final class BatchNodes {
       mentions[Int(cursors[Int(slot)])] = Int32(position)
       cursors[Int(slot)] += 1
     }
+    (self.offsets, self.mentions) = (offsets, mentions)
   }
 }

@@ -60,23 +60,22 @@ struct BatchObjective {
 
   /// What layer 0 of each slot is multiplied by in the gradient of the L2 term.
   func decay(_ batch: BatchNodes, triples: Int) -> [Float] {
-    let counted = decayedMentions(triples)
-    return (0..<batch.count).map { slot in
-      var count: Float = 0
-      batch.forEachMention(slot) { mention in count += mention < counted ? 1 : 0 }
-      return options.l2 / Float(triples) * count
-    }
+    decayedMentions(batch, triples).map { options.l2 / Float(triples) * $0 }
   }
 
-  /// Mentions that the L2 term counts: those of the triples, not of candidates for the whole batch.
-  private func decayedMentions(_ triples: Int) -> Int { softmax == nil ? 3 * triples : 2 * triples }
+  /// How often the L2 term counts each slot: once for each mention by a triple, not as a candidate for the whole batch.
+  private func decayedMentions(_ batch: BatchNodes, _ triples: Int) -> [Float] {
+    var counts = [Float](repeating: 0, count: batch.count)
+    for slot in batch.slots[..<(softmax == nil ? 3 * triples : 2 * triples)] { counts[Int(slot)] += 1 }
+    return counts
+  }
 
   /// l2 / 2 times the squares of layer 0 over the mentions, for each triple.
   private func squares(_ batch: BatchNodes, _ triples: Int, _ layer0: Matrix) -> Double {
     guard options.l2 > 0 else { return 0 }
     var squares: Double = 0
-    for mention in 0..<decayedMentions(triples) {
-      squares += Double(Accumulate.squares(layer0.columns, layer0.row(Int(batch.nodes[Int(batch.slots[mention])]))))
+    for (node, count) in zip(batch.nodes, decayedMentions(batch, triples)) where count > 0 {
+      squares += Double(count) * Double(Accumulate.squares(layer0.columns, layer0.row(Int(node))))
     }
     return Double(options.l2) / 2 * squares / Double(triples)
   }

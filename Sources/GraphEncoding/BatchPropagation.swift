@@ -11,20 +11,22 @@ package import Tensors
 /// layers.
 package final class BatchPropagation {
   private let graph: NormalizedGraph
-  /// For whole layers of dense graphs.
-  private let groups: RowGroups?
+  private let whole: WholeLayers
   private let layers: Int
   private let columns: Int
   private let pool: ThreadPool
   /// x and the layers in turn, scaled.
   private let start: ScaledLayer
   private let work: [ScaledLayer]
+  /// A layer as matrix units read it, where whole layers are summed by them.
+  private let pairs: ScaledLayer
   /// A byte for each node, at fixed addresses: arrays of a class are checked for exclusive access at every look.
   private let isWanted: UnsafeMutablePointer<UInt8>
   private let isInBatch: UnsafeMutablePointer<UInt8>
   /// Whether the batch's nodes have less than half of all edges; otherwise leaving out rows does not pay.
   private var leavesOutRows = false
-  /// Whether they have less than three quarters, or half in groups; otherwise leaving out neighbours does not pay.
+  /// Whether they have less than three quarters, or half where whole layers take less; otherwise leaving out neighbours
+  /// does not pay.
   private var leavesOutNeighbours = false
   /// The batch's slots in the order of their nodes, cut into runs of about the same number of edges.
   private var slots: [Int32] = []
@@ -34,19 +36,24 @@ package final class BatchPropagation {
   private let kept: [KeptNeighbours]
 
   /// A propagation of K = `layers` over rows of `columns` floats, a multiple of `precision.columnMultiple`.
-  package init(graph: NormalizedGraph, layers: Int, columns: Int, precision: LayerPrecision, pool: ThreadPool) {
+  ///
+  /// - Parameter emulatesUnits: takes the way over matrix units on any processor; slow, for tests.
+  package init(
+    graph: NormalizedGraph, layers: Int, columns: Int, precision: LayerPrecision, emulatesUnits: Bool = false,
+    pool: ThreadPool
+  ) {
     self.graph = graph
-    groups = layers > 0 ? RowGroups(graph) : nil
+    whole = layers > 0 ? WholeLayers(graph, precision: precision, emulatesUnits: emulatesUnits) : .lists
     self.layers = layers
     self.columns = columns
     self.pool = pool
-    start = ScaledLayer(nodes: layers > 0 ? graph.nodes : 0, columns: columns, precision: precision)
-    work = (0..<2).map { _ in
-      ScaledLayer(nodes: layers > 0 ? graph.nodes : 0, columns: columns, precision: precision)
-    }
+    let nodes = layers > 0 ? graph.nodes : 0
+    let memory = ScaledLayer.layers(
+      rows: [nodes, nodes, nodes, whole.pairedNodes], columns: columns, precision: precision)
+    (start, work, pairs) = (memory[0], [memory[1], memory[2]], memory[3])
     isWanted = .allocate(capacity: graph.nodes)
     isInBatch = .allocate(capacity: graph.nodes)
-    scratch = Matrix(rows: pool.threads, columns: Self.block * columns + 16)
+    scratch = Matrix(rows: pool.threads, columns: WholeLayers.pieceRows * columns + 16)
     kept = (0..<pool.threads).map { _ in KeptNeighbours(graph) }
   }
 
@@ -55,9 +62,10 @@ package final class BatchPropagation {
     isInBatch.deallocate()
   }
 
-  /// Bytes of the layers that this keeps.
+  /// Bytes of the layers that this keeps, at most.
   static func byteCount(nodes: Int, layers: Int, columns: Int, precision: LayerPrecision) -> Int {
-    layers == 0 ? 0 : 3 * nodes * columns * (precision == .f32 ? 4 : 2)
+    let isPaired = precision == .bf16 && Processor.hasMatrixUnits
+    return layers == 0 ? 0 : (isPaired ? 4 : 3) * nodes * columns * (precision == .f32 ? 4 : 2)
   }
 
   /// Takes in x, nodes x d, before the first step.
@@ -79,15 +87,39 @@ package final class BatchPropagation {
     var source = start
     for layer in 1..<layers {
       let target = work[layer % 2]
-      let wanted = layer == layers - 1 && leavesOutRows ? isWanted : nil
-      forEachRun(groups: wanted == nil) { [source] nodes, groups, worker in
-        var rows = self.rows(nodes, worker, batch, source: source, target: target)
-        if var groups { return glta_forward_groups(&rows, &groups, output.base) }
-        glta_forward_rows(&rows, wanted, output.base)
+      if layer == layers - 1 && leavesOutRows {
+        forEachRun { nodes, worker in
+          var rows = self.rows(nodes, worker, batch, source: source, target: target)
+          glta_forward_rows(&rows, self.isWanted, output.base)
+        }
+      } else {
+        sumWhole(source, target, batch, into: output)
       }
       source = target
     }
-    addLastLayer(source, batch, to: output)
+    if case .blocks = whole, !leavesOutRows {
+      sumWhole(source, nil, batch, into: output)
+      pool.forEach(slotRuns.count) { run, _ in
+        for slot in self.slots[self.slotRuns[run]] {
+          glta_scale_and_add(output.row(Int(slot)), nil, 1 / Float(self.layers + 1), self.columns)
+        }
+      }
+    } else {
+      addLastLayer(source, batch, to: output)
+    }
+  }
+
+  /// A whole layer after `source`, added to the output at the batch's nodes.
+  private func sumWhole(_ source: ScaledLayer, _ target: ScaledLayer?, _ batch: BatchNodes, into output: Matrix) {
+    pair(source)
+    whole.forEachRun(of: graph, pairs: pairBase, pool: pool) { nodes, part, worker in
+      var rows = self.rows(nodes, worker, batch, source: source, target: target, part)
+      switch part {
+      case .lists: glta_forward_rows(&rows, nil, output.base)
+      case .groups(var groups): glta_forward_groups(&rows, &groups, output.base)
+      case .panels(var panels): glta_forward_panels(&rows, &panels, output.base)
+      }
+    }
   }
 
   /// The last layer at the batch's nodes, and the mean.
@@ -114,31 +146,52 @@ package final class BatchPropagation {
     _ body: (_ nodes: Range<Int>, _ gradients: UnsafeMutablePointer<Float>) -> Void
   ) {
     guard layers > 0 else {
-      return forEachBlock(groups: false) { nodes, _, worker in
+      return forEachRun(inPieces: true) { nodes, worker in
         let rows = self.scratch.row(worker)
         self.scatter(gradient, batch, nodes, into: rows)
         body(nodes, rows)
       }
     }
-    let share = 1 / Float(layers + 1)
     var source = scatter(gradient, batch)
     for layer in 1...layers {
       let target = layer < layers ? work[(layer + 1) % 2] : nil
-      let overBatch = layer == 1 && leavesOutNeighbours
-      let sum = { [source] (nodes: Range<Int>, groups: glta_row_groups?, worker: Int) in
-        var rows = self.rows(nodes, worker, batch, source: source, target: target)
-        if var groups { return glta_backward_groups(&rows, &groups, gradient.base, share) }
-        if overBatch { self.keepBatch(nodes, worker, &rows) }
-        glta_backward_rows(&rows, gradient.base, share)
+      if layer == 1 && leavesOutNeighbours {
+        sumBatch(source, target, gradient, batch, body)
+      } else {
+        sumWhole(source, target, gradient, batch, body)
       }
-      guard let target else {
-        return forEachBlock(groups: !overBatch) { nodes, groups, worker in
-          sum(nodes, groups, worker)
-          body(nodes, self.scratch.row(worker))
-        }
+      source = target ?? source
+    }
+  }
+
+  /// A layer on the way back; the last one, without a target, goes to `body`.
+  private func sumWhole(
+    _ source: ScaledLayer, _ target: ScaledLayer?, _ gradient: Matrix, _ batch: BatchNodes,
+    _ body: (_ nodes: Range<Int>, _ gradients: UnsafeMutablePointer<Float>) -> Void
+  ) {
+    let share = 1 / Float(layers + 1)
+    pair(source)
+    whole.forEachRun(of: graph, inPieces: target == nil, pairs: pairBase, pool: pool) { nodes, part, worker in
+      var rows = self.rows(nodes, worker, batch, source: source, target: target, part)
+      switch part {
+      case .lists: glta_backward_rows(&rows, gradient.base, share)
+      case .groups(var groups): glta_backward_groups(&rows, &groups, gradient.base, share)
+      case .panels(var panels): glta_backward_panels(&rows, &panels, gradient.base, share)
       }
-      forEachRun(groups: !overBatch, sum)
-      source = target
+      if target == nil { body(nodes, self.scratch.row(worker)) }
+    }
+  }
+
+  /// The first layer on the way back: all other nodes than the batch's have no gradient yet.
+  private func sumBatch(
+    _ source: ScaledLayer, _ target: ScaledLayer?, _ gradient: Matrix, _ batch: BatchNodes,
+    _ body: (_ nodes: Range<Int>, _ gradients: UnsafeMutablePointer<Float>) -> Void
+  ) {
+    forEachRun(inPieces: target == nil) { nodes, worker in
+      var rows = self.rows(nodes, worker, batch, source: source, target: target)
+      self.keepBatch(nodes, worker, &rows)
+      glta_backward_rows(&rows, gradient.base, 1 / Float(self.layers + 1))
+      if target == nil { body(nodes, self.scratch.row(worker)) }
     }
   }
 
@@ -168,7 +221,7 @@ package final class BatchPropagation {
     let edges = graph.edges
     let nonZeros = batch.nodes.reduce(0) { $0 + edges.degree(Int($1)) }
     leavesOutRows = nonZeros * 2 < graph.nonZeros
-    leavesOutNeighbours = groups == nil ? nonZeros * 4 < graph.nonZeros * 3 : leavesOutRows
+    leavesOutNeighbours = whole.isShared ? leavesOutRows : nonZeros * 4 < graph.nonZeros * 3
     isInBatch.initialize(repeating: 0, count: graph.nodes)
     for node in batch.nodes { isInBatch[Int(node)] = 1 }
     orderSlots(batch)
@@ -181,8 +234,8 @@ package final class BatchPropagation {
   }
 
   private func orderSlots(_ batch: BatchNodes) {
-    slots.removeAll(keepingCapacity: true)
-    slotRuns.removeAll(keepingCapacity: true)
+    var (slots, slotRuns) = ([Int32](), [Range<Int>]())
+    slots.reserveCapacity(batch.count)
     var (start, count) = (0, 0)
     for node in 0..<graph.nodes where isInBatch[node] != 0 {
       guard let slot = batch.slot(of: node) else { continue }
@@ -193,18 +246,33 @@ package final class BatchPropagation {
         (start, count) = (slots.count, 0)
       }
     }
+    (self.slots, self.slotRuns) = (slots, slotRuns)
   }
 
   /// What the kernels are told of a run of rows.
   @inline(__always)
   private func rows(
-    _ nodes: Range<Int>, _ worker: Int, _ batch: BatchNodes, source: ScaledLayer, target: ScaledLayer?
+    _ nodes: Range<Int>, _ worker: Int, _ batch: BatchNodes, source: ScaledLayer, target: ScaledLayer?,
+    _ part: WholeLayers.Part = .lists
   ) -> glta_layer_rows {
-    glta_layer_rows(
-      first: nodes.lowerBound, last: nodes.upperBound, offsets: graph.edges.offsets + nodes.lowerBound,
-      neighbours: graph.edges.neighbours, scale: graph.edges.scale, slots: batch.slotOfNode, source: source.base,
+    let lists = if case .panels = part { whole.edges(graph) } else { graph.edges }
+    return glta_layer_rows(
+      first: nodes.lowerBound, last: nodes.upperBound, offsets: lists.offsets + nodes.lowerBound,
+      neighbours: lists.neighbours, scale: graph.edges.scale, slots: batch.slotOfNode, source: source.base,
       target: target?.base, columns: columns, is_bf16: start.precision.isHalf, sums: scratch.row(worker))
   }
+
+  /// Makes a layer ready for matrix units, if they will read it.
+  private func pair(_ source: ScaledLayer) {
+    guard case .blocks(let blocks) = whole else { return }
+    pool.forEach(blocks.placeCount) { place, _ in
+      let nodes = blocks.nodes(ofPlace: place)
+      glta_pair_rows(
+        nodes.lowerBound, nodes.upperBound, source.base, self.columns, self.pairBase + place * 16 * self.columns)
+    }
+  }
+
+  private var pairBase: UnsafeMutablePointer<UInt32> { pairs.base.assumingMemoryBound(to: UInt32.self) }
 
   /// Leaves of the neighbours only those that are in the batch.
   private func keepBatch(_ nodes: Range<Int>, _ worker: Int, _ rows: inout glta_layer_rows) {
@@ -217,45 +285,12 @@ package final class BatchPropagation {
     (rows.neighbours, rows.offsets) = (UnsafePointer(kept.neighbours), UnsafePointer(kept.offsets))
   }
 
-  /// Every row once, in runs that are shared out over the threads, with the groups that it consists of if they are wanted
-  /// and there are any.
-  private func forEachRun(
-    groups isGrouped: Bool, _ body: (_ nodes: Range<Int>, _ groups: glta_row_groups?, _ worker: Int) -> Void
-  ) {
-    if isGrouped, let groups {
-      pool.forEach(groups.runs.count) { run, worker in
-        body(groups.nodes(groups.runs[run]), groups.kernel(groups.runs[run]), worker)
-      }
-    } else {
-      pool.forEach(graph.runs.count) { run, worker in body(self.graph.runs[run], nil, worker) }
+  /// Every row once, in runs that are shared out over the threads, from lists.
+  private func forEachRun(inPieces isCut: Bool = false, _ body: (_ nodes: Range<Int>, _ worker: Int) -> Void) {
+    WholeLayers.lists.forEachRun(of: graph, inPieces: isCut, pairs: pairBase, pool: pool) { nodes, _, worker in
+      body(nodes, worker)
     }
   }
-
-  /// The same with no more rows at a time than a thread has scratch memory for.
-  private func forEachBlock(
-    groups isGrouped: Bool, _ body: (_ nodes: Range<Int>, _ groups: glta_row_groups?, _ worker: Int) -> Void
-  ) {
-    if isGrouped, let groups {
-      pool.forEach(groups.runs.count) { run, worker in
-        BatchPropagation.cut(groups.runs[run], by: Self.block / 4) { block in
-          body(groups.nodes(block), groups.kernel(block), worker)
-        }
-      }
-    } else {
-      pool.forEach(graph.runs.count) { run, worker in
-        BatchPropagation.cut(self.graph.runs[run], by: Self.block) { block in body(block, nil, worker) }
-      }
-    }
-  }
-
-  private static func cut(_ range: Range<Int>, by size: Int, _ body: (Range<Int>) -> Void) {
-    for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
-      body(start..<min(range.upperBound, start + size))
-    }
-  }
-
-  /// Rows whose gradients and moments stay in a processor's first cache.
-  private static let block = 16
 
   @inline(__always)
   private func scale(_ node: Int) -> Float { graph.edges.scale[node] }

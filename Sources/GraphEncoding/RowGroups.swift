@@ -8,12 +8,12 @@ final class RowGroups: @unchecked Sendable {
   /// Runs of groups with about the same number of reads: the unit of work of a thread.
   let runs: [Range<Int>]
   /// Where each group's rows begin, and the last one's end.
-  private let rows: UnsafeMutablePointer<Int32>
+  private let rows: FixedArray<Int32>
   /// Where each group's neighbours begin.
-  private let starts: UnsafeMutablePointer<Int>
+  private let starts: FixedArray<Int>
   /// Neighbours by the set of rows that have them, sixteen counts for each group.
-  private let counts: UnsafeMutablePointer<Int32>
-  private let neighbours: UnsafeMutablePointer<Int32>
+  private let counts: FixedArray<Int32>
+  private let neighbours: FixedArray<Int32>
 
   /// The share of reads that must fall away: shorter loops cost what a sixth of them does.
   private static let largestShare = 0.8
@@ -25,17 +25,10 @@ final class RowGroups: @unchecked Sendable {
     for (start, end) in zip(bounds, bounds.dropFirst()) { lists.append(start..<end) }
     guard Double(lists.neighbours.count) <= RowGroups.largestShare * Double(graph.nonZeros) else { return nil }
     runs = lists.runs()
-    rows = RowGroups.copy(bounds.map { Int32($0) })
-    starts = RowGroups.copy(lists.starts)
-    counts = RowGroups.copy(lists.counts)
-    neighbours = RowGroups.copy(lists.neighbours + [Int32](repeating: 0, count: EdgeLists.ahead))
-  }
-
-  deinit {
-    rows.deallocate()
-    starts.deallocate()
-    counts.deallocate()
-    neighbours.deallocate()
+    rows = FixedArray(bounds.map { Int32($0) })
+    starts = FixedArray(lists.starts)
+    counts = FixedArray(lists.counts)
+    neighbours = FixedArray(lists.neighbours + [Int32](repeating: 0, count: EdgeLists.ahead))
   }
 
   /// The rows of some groups.
@@ -44,20 +37,14 @@ final class RowGroups: @unchecked Sendable {
   /// What the kernels are told of some groups.
   func kernel(_ groups: Range<Int>) -> glta_row_groups {
     glta_row_groups(
-      count: groups.count, rows: rows + groups.lowerBound, counts: counts + 16 * groups.lowerBound,
-      neighbours: neighbours + starts[groups.lowerBound])
+      count: groups.count, rows: rows.base + groups.lowerBound, counts: counts.base + 16 * groups.lowerBound,
+      neighbours: neighbours.base + starts[groups.lowerBound])
   }
 
   /// Fours of users, fours of items; the last ones of each may be fewer.
   private static func bounds(_ graph: NormalizedGraph) -> [Int] {
     Array(stride(from: 0, to: graph.users, by: 4)) + Array(stride(from: graph.users, to: graph.nodes, by: 4))
       + [graph.nodes]
-  }
-
-  private static func copy<Element>(_ array: [Element]) -> UnsafeMutablePointer<Element> {
-    let pointer = UnsafeMutablePointer<Element>.allocate(capacity: max(array.count, 1))
-    for (index, element) in array.enumerated() { (pointer + index).initialize(to: element) }
-    return pointer
   }
 
   /// The lists while they grow.

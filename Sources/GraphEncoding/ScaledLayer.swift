@@ -21,32 +21,45 @@ struct ScaledLayer: Sendable {
   let columns: Int
   let precision: LayerPrecision
   private let storage: Storage
+  private let offset: Int
+  private let byteCount: Int
 
-  init(nodes: Int, columns: Int, precision: LayerPrecision) {
+  /// Layers of so many rows each. They lie in one piece of memory: together even small ones get large pages.
+  static func layers(rows: [Int], columns: Int, precision: LayerPrecision) -> [ScaledLayer] {
     precondition(columns % precision.columnMultiple == 0)
-    self.columns = columns
-    self.precision = precision
-    storage = Storage(byteCount: nodes * columns * (precision == .f32 ? 4 : 2))
+    let sizes = rows.map { $0 * columns * (precision == .f32 ? 4 : 2) }
+    let storage = Storage(byteCount: sizes.reduce(0, +))
+    var offset = 0
+    return sizes.map { size in
+      defer { offset += size }
+      return ScaledLayer(columns: columns, precision: precision, storage: storage, offset: offset, byteCount: size)
+    }
   }
 
-  var byteCount: Int { storage.byteCount }
+  private init(columns: Int, precision: LayerPrecision, storage: Storage, offset: Int, byteCount: Int) {
+    self.columns = columns
+    self.precision = precision
+    self.storage = storage
+    self.offset = offset
+    self.byteCount = byteCount
+  }
 
   /// The first row; valid while the layer lives.
-  var base: UnsafeMutableRawPointer { storage.base }
+  var base: UnsafeMutableRawPointer { storage.base + offset }
 
   /// Makes every element zero.
-  func clear() { storage.base.initializeMemory(as: UInt8.self, repeating: 0, count: storage.byteCount) }
+  func clear() { base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount) }
 
   /// Takes over rows of floats from the row `nodes` begins with, each times its factor of `scale`.
   func store(_ values: UnsafePointer<Float>, scaledBy scale: UnsafePointer<Float>, nodes: Range<Int>) {
-    glta_store_rows(nodes.lowerBound, nodes.upperBound, values, scale, columns, precision.isHalf, storage.base)
+    glta_store_rows(nodes.lowerBound, nodes.upperBound, values, scale, columns, precision.isHalf, base)
   }
 
   /// sums = the sum of `count` rows.
   func gather(_ rows: UnsafePointer<Int32>, count: Int, into sums: UnsafeMutablePointer<Float>) {
     switch precision {
-    case .f32: glta_gather_f32(rows, count, storage.base.assumingMemoryBound(to: Float.self), columns, nil, sums)
-    case .bf16: glta_gather_bf16(rows, count, storage.base.assumingMemoryBound(to: UInt32.self), columns, sums)
+    case .f32: glta_gather_f32(rows, count, base.assumingMemoryBound(to: Float.self), columns, nil, sums)
+    case .bf16: glta_gather_bf16(rows, count, base.assumingMemoryBound(to: UInt32.self), columns, sums)
     }
   }
 }

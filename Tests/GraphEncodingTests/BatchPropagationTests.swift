@@ -23,33 +23,43 @@ struct BatchPropagationTests {
   private static let dense = CSRMatrix(
     rowLists: (0..<61).map { user in (0..<49).filter { user != 17 && (user / 3 + Int($0) * 3) % 7 < 3 } }, columns: 49)
 
+  /// 61 users, 49 items: most of the first forty users have most of the first twenty items, the others few.
+  private static let dark = CSRMatrix(
+    rowLists: (0..<61).map { user in
+      (0..<49).filter { item in
+        user < 40 && item < 20 ? (user + Int(item)) % 5 > 0 : user != 50 && (user * 7 + Int(item) * 5) % 23 == 0
+      }
+    }, columns: 49)
+
   private func check(
-    _ train: CSRMatrix? = nil, layers: Int, mentions: [Int32], precision: LayerPrecision, tolerance: Float
+    _ train: CSRMatrix? = nil, layers: Int, mentions: [Int32], columns: Int = 96, precision: LayerPrecision,
+    emulatesUnits: Bool = false, tolerance: Float
   ) {
     let graph = NormalizedGraph(train ?? self.train)
     let pool = ThreadPool(threads: 2)
-    let x = randomMatrix(110, 96)
-    let (whole, work) = (Matrix(rows: 110, columns: 96), Matrix(rows: 110, columns: 96))
+    let x = randomMatrix(110, columns)
+    let (whole, work) = (Matrix(rows: 110, columns: columns), Matrix(rows: 110, columns: columns))
     let encoder = LightGCN(graph: graph, layers: layers)
     encoder.apply(x, work: work, into: whole, pool: pool)
     let batch = BatchNodes(nodes: 110)
     batch.assign(mentions)
-    let propagation = BatchPropagation(graph: graph, layers: layers, columns: 96, precision: precision, pool: pool)
+    let propagation = BatchPropagation(
+      graph: graph, layers: layers, columns: columns, precision: precision, emulatesUnits: emulatesUnits, pool: pool)
     propagation.assign(x)
-    let output = Matrix(rows: batch.count, columns: 96)
+    let output = Matrix(rows: batch.count, columns: columns)
     propagation.forward(x, batch, into: output)
     let expected = batch.nodes.flatMap { whole.slice(Int($0)..<Int($0) + 1).elements }
     #expect(relativeDifference(output.elements, expected) < tolerance)
 
-    let gradient = randomMatrix(batch.count, 96, seed: 2)
-    let scattered = Matrix(rows: 110, columns: 96)
+    let gradient = randomMatrix(batch.count, columns, seed: 2)
+    let scattered = Matrix(rows: 110, columns: columns)
     for (slot, node) in batch.nodes.enumerated() {
-      scattered.row(Int(node)).update(from: gradient.row(slot), count: 96)
+      scattered.row(Int(node)).update(from: gradient.row(slot), count: columns)
     }
     encoder.apply(scattered, work: work, into: whole, pool: pool)
-    let back = Matrix(rows: 110, columns: 96)
+    let back = Matrix(rows: 110, columns: columns)
     propagation.backward(gradient, batch) { nodes, rows in
-      back.row(nodes.lowerBound).update(from: rows, count: nodes.count * 96)
+      back.row(nodes.lowerBound).update(from: rows, count: nodes.count * columns)
     }
     #expect(relativeDifference(back.elements, whole.elements) < tolerance)
   }
@@ -65,6 +75,34 @@ struct BatchPropagationTests {
   @Test(arguments: 0...4, batches) func agreesWithWholeLayersWhereRowsShareNeighbours(layers: Int, mentions: [Int32]) {
     check(Self.dense, layers: layers, mentions: mentions, precision: .f32, tolerance: 1e-5)
     check(Self.dense, layers: layers, mentions: mentions, precision: .bf16, tolerance: 1e-2)
+  }
+
+  /// With matrix units where the processor has them, and with the same blocks summed bit by bit everywhere.
+  @Test(arguments: 0...4, batches)
+  func agreesWithWholeLayersWhereGraphsAreDenseInPlaces(layers: Int, mentions: [Int32]) {
+    #expect(DenseBlocks(NormalizedGraph(Self.dark), arithmetic: .emulated) != nil, "the test has no blocks")
+    for columns in [32, 64, 96, 160] {
+      for emulatesUnits in [false, true] {
+        check(
+          Self.dark, layers: layers, mentions: mentions, columns: columns, precision: .bf16,
+          emulatesUnits: emulatesUnits, tolerance: 1e-2)
+      }
+    }
+  }
+
+  /// Every edge once: in a block's bits or in a list.
+  @Test func blocksAndListsHaveEveryEdgeOnce() throws {
+    let blocks = try #require(DenseBlocks(NormalizedGraph(Self.dark), arithmetic: .emulated))
+    #expect(blocks.listedEdges > 0 && blocks.listedEdges < Self.dark.count)
+    let back = Self.dark.transposed()
+    let expected = (0..<61).map { Self.dark[$0].map { $0 + 61 } } + (0..<49).map { Array(back[$0]) }
+    #expect(blocks.neighbours().map { $0.sorted() } == expected)
+  }
+
+  @Test func sparseGraphsHaveNoBlocks() {
+    let one = CSRMatrix(rowLists: (0..<60).map { [$0] }, columns: 60)
+    #expect(DenseBlocks(NormalizedGraph(one), arithmetic: .emulated) == nil)
+    #expect(DenseBlocks(NormalizedGraph(CSRMatrix(rowLists: [[]], columns: 1)), arithmetic: .emulated) == nil)
   }
 
   /// One value serves batch after batch: nothing of an earlier one may be left.

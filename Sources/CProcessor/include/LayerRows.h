@@ -28,11 +28,12 @@ struct glta_layer_rows {
 };
 
 static inline __attribute__((always_inline)) void glta_sum_row(
-    const struct glta_layer_rows *t, const long columns, const int is_bf16, long row, float *sums) {
+    const struct glta_layer_rows *t, const long columns, const int is_bf16, long row, float *sums, const int adds) {
   const long start = t->offsets[row - t->first];
   const long count = t->offsets[row - t->first + 1] - start;
-  if (is_bf16) glta_gather_bf16(t->neighbours + start, count, (const unsigned *)t->source, columns, sums);
-  else glta_gather_f32(t->neighbours + start, count, (const float *)t->source, columns, 0, sums);
+  const int *const list = t->neighbours + start;
+  if (is_bf16) glta_gather_bf16_columns(list, count, (const unsigned *)t->source, columns, sums, adds);
+  else glta_gather_f32_columns(list, count, (const float *)t->source, columns, 0, sums, adds);
 }
 
 static inline __attribute__((always_inline)) void glta_store_row(
@@ -63,7 +64,7 @@ static inline __attribute__((always_inline)) void glta_forward_rows_of(
     float *output) {
   for (long row = t->first; row < t->last; row++) {
     if (wanted && !wanted[row]) continue;
-    glta_sum_row(t, columns, is_bf16, row, t->sums);
+    glta_sum_row(t, columns, is_bf16, row, t->sums, 0);
     glta_finish_forward(t, columns, is_bf16, row, t->sums, output);
   }
 }
@@ -72,7 +73,7 @@ static inline __attribute__((always_inline)) void glta_backward_rows_of(
     const struct glta_layer_rows *t, const long columns, const int is_bf16, const float *gradient, float share) {
   for (long row = t->first; row < t->last; row++) {
     float *const sums = t->target ? t->sums : t->sums + (row - t->first) * columns;
-    glta_sum_row(t, columns, is_bf16, row, sums);
+    glta_sum_row(t, columns, is_bf16, row, sums, 0);
     glta_finish_backward(t, columns, is_bf16, row, sums, gradient, share);
   }
 }

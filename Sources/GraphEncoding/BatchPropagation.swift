@@ -28,8 +28,7 @@ package final class BatchPropagation {
   /// Whether they have less than three quarters, or half where whole layers take less; otherwise leaving out neighbours
   /// does not pay.
   private var leavesOutNeighbours = false
-  /// The batch's slots in the order of their nodes, cut into runs of about the same number of edges.
-  private var slots: [Int32] = []
+  /// The batch's slots, cut into runs of about the same number of edges.
   private var slotRuns: [Range<Int>] = []
   /// A few rows of floats for each thread, and room for the neighbours of a run.
   private let scratch: Matrix
@@ -100,8 +99,8 @@ package final class BatchPropagation {
     if case .blocks = whole, !leavesOutRows {
       sumWhole(source, nil, batch, into: output)
       pool.forEach(slotRuns.count) { run, _ in
-        for slot in self.slots[self.slotRuns[run]] {
-          glta_scale_and_add(output.row(Int(slot)), nil, 1 / Float(self.layers + 1), self.columns)
+        for slot in self.slotRuns[run] {
+          glta_scale_and_add(output.row(slot), nil, 1 / Float(self.layers + 1), self.columns)
         }
       }
     } else {
@@ -126,13 +125,13 @@ package final class BatchPropagation {
   private func addLastLayer(_ source: ScaledLayer, _ batch: BatchNodes, to output: Matrix) {
     let share = 1 / Float(layers + 1)
     pool.forEach(slotRuns.count) { run, worker in
-      let (slots, kept, sums) = (self.slots[self.slotRuns[run]], self.kept[worker], self.scratch.row(worker))
+      let (slots, kept, sums) = (self.slotRuns[run], self.kept[worker], self.scratch.row(worker))
       kept.removeAll()
-      for slot in slots { kept.append(all: Int(batch.nodes[Int(slot)]), self.graph.edges) }
+      for slot in slots { kept.append(all: Int(batch.nodes[slot]), self.graph.edges) }
       for (index, slot) in slots.enumerated() {
-        let out = output.row(Int(slot))
+        let out = output.row(slot)
         source.gather(kept.row(index), count: kept.count(index), into: sums)
-        glta_add_scaled(sums, self.scale(Int(batch.nodes[Int(slot)])), self.columns, out)
+        glta_add_scaled(sums, self.scale(Int(batch.nodes[slot])), self.columns, out)
         glta_scale_and_add(out, nil, share, self.columns)
       }
     }
@@ -216,7 +215,7 @@ package final class BatchPropagation {
     return layer
   }
 
-  /// Finds out which nodes are in the batch, which are their neighbours, and in which order to visit them.
+  /// Finds out which nodes are in the batch, which are their neighbours, and which to visit together.
   private func mark(_ batch: BatchNodes) {
     let edges = graph.edges
     let nonZeros = batch.nodes.reduce(0) { $0 + edges.degree(Int($1)) }
@@ -224,7 +223,7 @@ package final class BatchPropagation {
     leavesOutNeighbours = whole.isShared ? leavesOutRows : nonZeros * 4 < graph.nonZeros * 3
     isInBatch.initialize(repeating: 0, count: graph.nodes)
     for node in batch.nodes { isInBatch[Int(node)] = 1 }
-    orderSlots(batch)
+    cutSlots(batch)
     guard leavesOutRows else { return }
     isWanted.update(from: isInBatch, count: graph.nodes)
     for node in batch.nodes {
@@ -233,20 +232,16 @@ package final class BatchPropagation {
     }
   }
 
-  private func orderSlots(_ batch: BatchNodes) {
-    var (slots, slotRuns) = ([Int32](), [Range<Int>]())
-    slots.reserveCapacity(batch.count)
+  private func cutSlots(_ batch: BatchNodes) {
+    slotRuns.removeAll(keepingCapacity: true)
     var (start, count) = (0, 0)
-    for node in 0..<graph.nodes where isInBatch[node] != 0 {
-      guard let slot = batch.slot(of: node) else { continue }
-      slots.append(Int32(slot))
-      count += graph.edges.degree(node)
-      if count >= NormalizedGraph.edgesPerRun / 2 || slots.count == batch.count {
-        slotRuns.append(start..<slots.count)
-        (start, count) = (slots.count, 0)
+    for (slot, node) in batch.nodes.enumerated() {
+      count += graph.edges.degree(Int(node))
+      if count >= NormalizedGraph.edgesPerRun / 2 || slot == batch.count - 1 {
+        slotRuns.append(start..<slot + 1)
+        (start, count) = (slot + 1, 0)
       }
     }
-    (self.slots, self.slotRuns) = (slots, slotRuns)
   }
 
   /// What the kernels are told of a run of rows.

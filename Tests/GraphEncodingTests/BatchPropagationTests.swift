@@ -130,11 +130,11 @@ struct BatchPropagationTests {
     #expect(outputs(Self.batches + [[61, 5, 61, 70]]) == outputs([[61, 5, 61, 70]]))
   }
 
-  @Test func slotsFollowFirstMentions() {
+  @Test func slotsFollowNodes() {
     let batch = BatchNodes(nodes: 10)
     batch.assign([7, 2, 7, 9])
-    #expect(batch.nodes == [7, 2, 9] && batch.slots == [0, 1, 0, 2])
-    #expect(batch.mentionCount(0) == 2 && batch.slot(of: 2) == 1 && batch.slot(of: 0) == nil)
+    #expect(batch.nodes == [2, 7, 9] && batch.slots == [1, 0, 1, 2])
+    #expect(batch.mentionCount(1) == 2 && batch.slot(of: 2) == 0 && batch.slot(of: 0) == nil)
     batch.assign([0])
     #expect(batch.slot(of: 7) == nil && batch.slot(of: 0) == 0)
   }

@@ -8,7 +8,7 @@ package import Tensors
 /// neighbours; the sum over layers is kept for the batch alone, too. The gradient starts at the batch's nodes, so the
 /// first layer on the way back sums over those neighbours that are among them. With Gowalla's batches of 2,048 that is
 /// four passes over the edges instead of six. Rows that are left out are zeros or not read, so the result is that of whole
-/// layers.
+/// layers. Where the batch's nodes have most of the edges, whole layers are summed instead: `WholeLayers` knows how.
 package final class BatchPropagation {
   private let graph: NormalizedGraph
   private let whole: WholeLayers
@@ -116,7 +116,7 @@ package final class BatchPropagation {
       switch part {
       case .lists: glta_forward_rows(&rows, nil, output.base)
       case .groups(var groups): glta_forward_groups(&rows, &groups, output.base)
-      case .panels(var panels): glta_forward_panels(&rows, &panels, output.base)
+      case .panels(var panels, _): glta_forward_panels(&rows, &panels, output.base)
       }
     }
   }
@@ -175,7 +175,7 @@ package final class BatchPropagation {
       switch part {
       case .lists: glta_backward_rows(&rows, gradient.base, share)
       case .groups(var groups): glta_backward_groups(&rows, &groups, gradient.base, share)
-      case .panels(var panels): glta_backward_panels(&rows, &panels, gradient.base, share)
+      case .panels(var panels, _): glta_backward_panels(&rows, &panels, gradient.base, share)
       }
       if target == nil { body(nodes, self.scratch.row(worker)) }
     }
@@ -250,7 +250,7 @@ package final class BatchPropagation {
     _ nodes: Range<Int>, _ worker: Int, _ batch: BatchNodes, source: ScaledLayer, target: ScaledLayer?,
     _ part: WholeLayers.Part = .lists
   ) -> glta_layer_rows {
-    let lists = if case .panels = part { whole.edges(graph) } else { graph.edges }
+    let lists = if case .panels(_, let outside) = part { outside } else { graph.edges }
     return glta_layer_rows(
       first: nodes.lowerBound, last: nodes.upperBound, offsets: lists.offsets + nodes.lowerBound,
       neighbours: lists.neighbours, scale: graph.edges.scale, slots: batch.slotOfNode, source: source.base,

@@ -7,18 +7,11 @@ import Tensors
 ///
 /// Never written after `init`.
 package final class DenseBlocks: @unchecked Sendable {
-  /// Whether sums over blocks are left to matrix units.
-  package enum Arithmetic: Sendable {
-    case units
-    /// Without them, slowly, on any processor.
-    case emulated
-  }
-
   /// The edges outside of blocks.
   let edges: EdgeLists
   /// Runs of panels, sixteen rows each, that cost about the same: the unit of work of a thread.
   let runs: [Range<Int>]
-  private let arithmetic: Arithmetic
+  private let emulatesUnits: Bool
   private let halves: NodeHalves
   /// Where each panel's rows begin, and the last one's end.
   private let rows: FixedArray<Int32>
@@ -35,8 +28,10 @@ package final class DenseBlocks: @unchecked Sendable {
   private static let minimumShare = 0.3
 
   /// The blocks of a graph, or nil where they hold too few edges.
-  package init?(_ graph: NormalizedGraph, arithmetic: Arithmetic) {
-    self.arithmetic = arithmetic
+  ///
+  /// - Parameter emulatesUnits: sums bit by bit, slowly, on any processor.
+  package init?(_ graph: NormalizedGraph, emulatesUnits: Bool) {
+    self.emulatesUnits = emulatesUnits
     halves = NodeHalves(graph)
     var parts = Parts(graph, halves)
     let bounds = halves.bounds(of: Int(GLTA_PANEL_ROWS))
@@ -65,7 +60,7 @@ package final class DenseBlocks: @unchecked Sendable {
   func kernel(_ panels: Range<Int>, pairs: UnsafePointer<UInt32>) -> glta_dense_panels {
     glta_dense_panels(
       count: panels.count, rows: rows.base + panels.lowerBound, starts: starts.base + panels.lowerBound,
-      places: places.base, bits: bits.base, pairs: pairs, has_units: arithmetic == .units ? 1 : 0)
+      places: places.base, bits: bits.base, pairs: pairs, has_units: emulatesUnits ? 0 : 1)
   }
 
   /// Edges that are in no block.

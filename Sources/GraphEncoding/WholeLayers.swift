@@ -13,7 +13,8 @@ enum WholeLayers: Sendable {
   enum Part {
     case lists
     case groups(glta_row_groups)
-    case panels(glta_dense_panels)
+    /// Panels, and the lists of what is in none of their blocks.
+    case panels(glta_dense_panels, EdgeLists)
   }
 
   /// The fastest way for a graph on this processor.
@@ -21,7 +22,7 @@ enum WholeLayers: Sendable {
   /// - Parameter emulatesUnits: takes blocks on any processor; slow, for tests.
   init(_ graph: NormalizedGraph, precision: LayerPrecision, emulatesUnits: Bool = false) {
     if precision == .bf16, emulatesUnits || Processor.hasMatrixUnits,
-      let blocks = DenseBlocks(graph, arithmetic: emulatesUnits ? .emulated : .units)
+      let blocks = DenseBlocks(graph, emulatesUnits: emulatesUnits)
     {
       self = .blocks(blocks)
     } else if let groups = RowGroups(graph) {
@@ -36,11 +37,6 @@ enum WholeLayers: Sendable {
 
   /// How many nodes' rows matrix units need in pairs.
   var pairedNodes: Int { if case .blocks(let blocks) = self { blocks.placeCount * Int(GLTA_BLOCK_NODES) } else { 0 } }
-
-  /// The lists that go with the parts of a graph.
-  func edges(_ graph: NormalizedGraph) -> EdgeLists {
-    if case .blocks(let blocks) = self { blocks.edges } else { graph.edges }
-  }
 
   /// Every row once, in runs that are shared out over the threads; or in pieces of them, of `pieceRows` rows at most.
   ///
@@ -63,7 +59,7 @@ enum WholeLayers: Sendable {
     case .blocks(let blocks):
       pool.forEach(blocks.runs.count) { run, worker in
         WholeLayers.cut(blocks.runs[run], by: isCut ? 1 : nil) {
-          body(blocks.nodes($0), .panels(blocks.kernel($0, pairs: pairs)), worker)
+          body(blocks.nodes($0), .panels(blocks.kernel($0, pairs: pairs), blocks.edges), worker)
         }
       }
     }

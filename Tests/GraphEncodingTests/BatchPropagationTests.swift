@@ -80,7 +80,7 @@ struct BatchPropagationTests {
   /// With matrix units where the processor has them, and with the same blocks summed bit by bit everywhere.
   @Test(arguments: 0...4, batches)
   func agreesWithWholeLayersWhereGraphsAreDenseInPlaces(layers: Int, mentions: [Int32]) {
-    #expect(DenseBlocks(NormalizedGraph(Self.dark), arithmetic: .emulated) != nil, "the test has no blocks")
+    #expect(DenseBlocks(NormalizedGraph(Self.dark), emulatesUnits: true) != nil, "the test has no blocks")
     for columns in [32, 64, 96, 160] {
       for emulatesUnits in [false, true] {
         check(
@@ -92,7 +92,7 @@ struct BatchPropagationTests {
 
   /// Every edge once: in a block's bits or in a list.
   @Test func blocksAndListsHaveEveryEdgeOnce() throws {
-    let blocks = try #require(DenseBlocks(NormalizedGraph(Self.dark), arithmetic: .emulated))
+    let blocks = try #require(DenseBlocks(NormalizedGraph(Self.dark), emulatesUnits: true))
     #expect(blocks.listedEdges > 0 && blocks.listedEdges < Self.dark.count)
     let back = Self.dark.transposed()
     let expected = (0..<61).map { Self.dark[$0].map { $0 + 61 } } + (0..<49).map { Array(back[$0]) }
@@ -101,8 +101,8 @@ struct BatchPropagationTests {
 
   @Test func sparseGraphsHaveNoBlocks() {
     let one = CSRMatrix(rowLists: (0..<60).map { [$0] }, columns: 60)
-    #expect(DenseBlocks(NormalizedGraph(one), arithmetic: .emulated) == nil)
-    #expect(DenseBlocks(NormalizedGraph(CSRMatrix(rowLists: [[]], columns: 1)), arithmetic: .emulated) == nil)
+    #expect(DenseBlocks(NormalizedGraph(one), emulatesUnits: true) == nil)
+    #expect(DenseBlocks(NormalizedGraph(CSRMatrix(rowLists: [[]], columns: 1)), emulatesUnits: true) == nil)
   }
 
   /// One value serves batch after batch: nothing of an earlier one may be left.

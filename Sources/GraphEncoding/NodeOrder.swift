@@ -57,8 +57,8 @@ struct NodeOrder: Sendable {
     return (0..<Int32(train.rows)).sorted { (middles[Int($0)], $0) < (middles[Int($1)], $1) }
   }
 
-  /// Fours of rows, each begun by the longest row that is left and filled up by those of the next longest 128 that have
-  /// most of their entries in it.
+  /// Fours of rows, each begun by the longest row that is left and filled up by those of the next longest 512 that have
+  /// most in common with it, by the cosine of one with the union of the others.
   private static func byOverlap(_ rows: CSRMatrix) -> [Int32] {
     var left = (0..<Int32(rows.rows)).sorted { (rows.degree(Int($1)), $0) < (rows.degree(Int($0)), $1) }
     left.reverse()
@@ -74,10 +74,10 @@ struct NodeOrder: Sendable {
           order.append(first)
           for entry in entries(first) { marks[Int(entry)] = 1 }
           while order.count < group + 4, !left.isEmpty {
-            let window = left.indices.suffix(128)
+            let window = left.indices.suffix(512)
             let shares = window.map { place in
               let row = entries(left[place])
-              return Float(row.reduce(0) { $0 + Int(marks[Int($1)]) }) / Float(row.count + 1)
+              return Float(row.reduce(0) { $0 + Int(marks[Int($1)]) }) / Float(row.count + 1).squareRoot()
             }
             guard let best = zip(shares, window).max(by: { $0 < $1 }) else { break }
             let next = left.remove(at: best.1)

@@ -73,10 +73,14 @@ struct BatchObjective {
   /// l2 / 2 times the squares of layer 0 over the mentions, for each triple.
   private func squares(_ batch: BatchNodes, _ triples: Int, _ layer0: Matrix) -> Double {
     guard options.l2 > 0 else { return 0 }
-    var squares: Double = 0
-    for (node, count) in zip(batch.nodes, decayedMentions(batch, triples)) where count > 0 {
-      squares += Double(count) * Double(Accumulate.squares(layer0.columns, layer0.row(Int(node))))
+    let (nodes, counts, size) = (batch.nodes, decayedMentions(batch, triples), 256)
+    let sums = Matrix(rows: 1, columns: (nodes.count + size - 1) / size)
+    pool.forEach(sums.columns) { piece, _ in
+      for slot in piece * size..<min(nodes.count, (piece + 1) * size) where counts[slot] > 0 {
+        sums.base[piece] += counts[slot] * Accumulate.squares(layer0.columns, layer0.row(Int(nodes[slot])))
+      }
     }
+    let squares = sums.elements.reduce(0.0) { $0 + Double($1) }
     return Double(options.l2) / 2 * squares / Double(triples)
   }
 }

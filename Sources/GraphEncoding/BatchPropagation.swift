@@ -16,10 +16,8 @@ package final class BatchPropagation {
   private let columns: Int
   private let pool: ThreadPool
   /// x and the layers in turn, scaled.
-  private let start: ScaledLayer
+  private var start: ScaledLayer
   private let work: [ScaledLayer]
-  /// A layer as matrix units read it, where whole layers are summed by them.
-  private let pairs: ScaledLayer
   /// A byte for each node, at fixed addresses: arrays of a class are checked for exclusive access at every look.
   private let isWanted: UnsafeMutablePointer<UInt8>
   private let isInBatch: UnsafeMutablePointer<UInt8>
@@ -33,27 +31,24 @@ package final class BatchPropagation {
   /// A few rows of floats for each thread, and room for the neighbours of a run.
   private let scratch: Matrix
   private let kept: [KeptNeighbours]
+  /// The largest element of a layer, which fixed point needs to know.
+  private let largest: LargestOfThreads
 
   /// A propagation of K = `layers` over rows of `columns` floats, a multiple of `precision.columnMultiple`.
-  ///
-  /// - Parameter emulatesUnits: takes the way over matrix units on any processor; slow, for tests.
-  package init(
-    graph: NormalizedGraph, layers: Int, columns: Int, precision: LayerPrecision, emulatesUnits: Bool = false,
-    pool: ThreadPool
-  ) {
+  package init(graph: NormalizedGraph, layers: Int, columns: Int, precision: LayerPrecision, pool: ThreadPool) {
     self.graph = graph
-    whole = layers > 0 ? WholeLayers(graph, precision: precision, emulatesUnits: emulatesUnits) : .lists
+    whole = layers > 0 ? WholeLayers(graph, precision: precision) : .lists
     self.layers = layers
     self.columns = columns
     self.pool = pool
-    let nodes = layers > 0 ? graph.nodes : 0
-    let memory = ScaledLayer.layers(
-      rows: [nodes, nodes, nodes, whole.pairedNodes], columns: columns, precision: precision)
-    (start, work, pairs) = (memory[0], [memory[1], memory[2]], memory[3])
+    // A row of zeros more, which groups in fixed point are filled up with.
+    let memory = ScaledLayer.layers(3, rows: layers > 0 ? graph.nodes + 1 : 0, columns: columns, precision: precision)
+    (start, work) = (memory[0], [memory[1], memory[2]])
     isWanted = .allocate(capacity: graph.nodes)
     isInBatch = .allocate(capacity: graph.nodes)
     scratch = Matrix(rows: pool.threads, columns: WholeLayers.pieceRows * columns + 16)
     kept = (0..<pool.threads).map { _ in KeptNeighbours(graph) }
+    largest = LargestOfThreads(threads: pool.threads)
   }
 
   deinit {
@@ -63,29 +58,60 @@ package final class BatchPropagation {
 
   /// Bytes of the layers that this keeps, at most.
   static func byteCount(nodes: Int, layers: Int, columns: Int, precision: LayerPrecision) -> Int {
-    let isPaired = precision == .bf16 && Processor.hasMatrixUnits
-    return layers == 0 ? 0 : (isPaired ? 4 : 3) * nodes * columns * (precision == .f32 ? 4 : 2)
+    layers == 0 ? 0 : 3 * (nodes + 1) * columns * precision.size
   }
 
-  /// Takes in x, nodes x d, before the first step.
+  /// Takes in x, nodes x d, before the first step and whenever it has changed outside of `backward`.
   package func assign(_ x: Matrix) {
     guard layers > 0 else { return }
-    pool.forEach(graph.runs.count) { run, _ in self.assign(x, nodes: self.graph.runs[run]) }
+    start.unit = ScaledLayer.unit(roughly: largest(of: x, nodes: { $0 }, count: graph.nodes))
+    pool.forEach(graph.runs.count) { run, worker in self.take(x, self.graph.runs[run], worker) }
   }
 
-  /// Takes in some rows of x that have changed. Rows may be taken in from several threads.
-  func assign(_ x: Matrix, nodes: Range<Int>) {
-    if layers > 0 { start.store(x.row(nodes.lowerBound), scaledBy: graph.edges.scale, nodes: nodes) }
+  /// Takes in some rows of x that have changed, all of them in time and from several threads; then `finishTaking`.
+  private func take(_ x: Matrix, _ nodes: Range<Int>, _ worker: Int) {
+    largest.see(start.store(x.row(nodes.lowerBound), scaledBy: graph.edges.scale, nodes: nodes), worker: worker)
+  }
+
+  /// Rows were taken in with the unit of the step before; mostly that is right. It must not depend on anything but x, or
+  /// training would not go on to the same bits after a stop.
+  private func finishTaking(_ x: Matrix) {
+    if start.precision == .int16, ScaledLayer.unit(roughly: largest.value) != start.unit { assign(x) }
+  }
+
+  /// The largest element of some nodes' scaled rows, for fixed point; zero otherwise, where nobody asks.
+  private func largest(of rows: Matrix, nodes: (Int) -> Int, count: Int) -> Float {
+    guard start.precision == .int16 else { return 0 }
+    largest.forget()
+    forEachPiece(count) { piece, worker in
+      for row in piece {
+        self.largest.see(glta_largest(rows.row(row), self.columns) * self.scale(nodes(row)), worker: worker)
+      }
+    }
+    return largest.value
+  }
+
+  /// Rows beside one another, shared out over the threads.
+  private func forEachPiece(_ count: Int, _ body: (_ rows: Range<Int>, _ worker: Int) -> Void) {
+    let size = 256
+    pool.forEach((count + size - 1) / size) { piece, worker in
+      body(piece * size..<min(count, (piece + 1) * size), worker)
+    }
   }
 
   /// The output at the batch's nodes: |batch| x d.
   package func forward(_ x: Matrix, _ batch: BatchNodes, into output: Matrix) {
-    for (slot, node) in batch.nodes.enumerated() { output.row(slot).update(from: x.row(Int(node)), count: columns) }
+    let nodes = batch.nodes
+    forEachPiece(nodes.count) { slots, _ in
+      for slot in slots { output.row(slot).update(from: x.row(Int(nodes[slot])), count: self.columns) }
+    }
     guard layers > 0 else { return }
     mark(batch)
     var source = start
     for layer in 1..<layers {
-      let target = work[layer % 2]
+      // Scaled rows are means of those before: none is larger.
+      var target = work[layer % 2]
+      target.unit = source.unit
       if layer == layers - 1 && leavesOutRows {
         forEachRun { nodes, worker in
           var rows = self.rows(nodes, worker, batch, source: source, target: target)
@@ -96,42 +122,34 @@ package final class BatchPropagation {
       }
       source = target
     }
-    if case .blocks = whole, !leavesOutRows {
-      sumWhole(source, nil, batch, into: output)
-      pool.forEach(slotRuns.count) { run, _ in
-        for slot in self.slotRuns[run] {
-          glta_scale_and_add(output.row(slot), nil, 1 / Float(self.layers + 1), self.columns)
-        }
-      }
-    } else {
-      addLastLayer(source, batch, to: output)
-    }
+    addLastLayer(source, batch, to: output)
   }
 
   /// A whole layer after `source`, added to the output at the batch's nodes.
-  private func sumWhole(_ source: ScaledLayer, _ target: ScaledLayer?, _ batch: BatchNodes, into output: Matrix) {
-    pair(source)
-    whole.forEachRun(of: graph, pairs: pairBase, pool: pool) { nodes, part, worker in
-      var rows = self.rows(nodes, worker, batch, source: source, target: target, part)
+  private func sumWhole(_ source: ScaledLayer, _ target: ScaledLayer, _ batch: BatchNodes, into output: Matrix) {
+    whole.forEachRun(of: graph, pool: pool) { nodes, part, worker in
+      var rows = self.rows(nodes, worker, batch, source: source, target: target)
       switch part {
       case .lists: glta_forward_rows(&rows, nil, output.base)
       case .groups(var groups): glta_forward_groups(&rows, &groups, output.base)
-      case .panels(var panels, _): glta_forward_panels(&rows, &panels, output.base)
       }
     }
   }
 
   /// The last layer at the batch's nodes, and the mean.
   private func addLastLayer(_ source: ScaledLayer, _ batch: BatchNodes, to output: Matrix) {
-    let share = 1 / Float(layers + 1)
+    let (edges, nodes, share) = (graph.edges, batch.nodes, 1 / Float(layers + 1))
     pool.forEach(slotRuns.count) { run, worker in
       let (slots, kept, sums) = (self.slotRuns[run], self.kept[worker], self.scratch.row(worker))
-      kept.removeAll()
-      for slot in slots { kept.append(all: Int(batch.nodes[slot]), self.graph.edges) }
-      for (index, slot) in slots.enumerated() {
-        let out = output.row(slot)
-        source.gather(kept.row(index), count: kept.count(index), into: sums)
-        glta_add_scaled(sums, self.scale(Int(batch.nodes[slot])), self.columns, out)
+      if source.isFar {
+        kept.removeAll()
+        for slot in slots { kept.append(all: Int(nodes[slot]), edges) }
+      }
+      for slot in slots {
+        let (node, out) = (Int(nodes[slot]), output.row(slot))
+        let list = source.isFar ? kept.row(slot - slots.lowerBound) : UnsafePointer(edges.row(node))
+        source.gather(list, count: edges.degree(node), into: sums)
+        glta_add_scaled(sums, self.scale(node), self.columns, out)
         glta_scale_and_add(out, nil, share, self.columns)
       }
     }
@@ -139,9 +157,9 @@ package final class BatchPropagation {
 
   /// The gradient of x from that of the output at the batch's nodes, |batch| x d, after `forward` of the same batch: calls
   /// `body` with the gradients of some nodes' rows, one after the other, until every node has had its turn, from several
-  /// threads. `body` may change these rows of x.
+  /// threads. `body` may change these rows of x; the next `forward` knows.
   package func backward(
-    _ gradient: Matrix, _ batch: BatchNodes,
+    _ gradient: Matrix, _ batch: BatchNodes, x: Matrix,
     _ body: (_ nodes: Range<Int>, _ gradients: UnsafeMutablePointer<Float>) -> Void
   ) {
     guard layers > 0 else {
@@ -151,46 +169,56 @@ package final class BatchPropagation {
         body(nodes, rows)
       }
     }
-    var source = scatter(gradient, batch)
+    let nodes = batch.nodes
+    let bound = largest(of: gradient, nodes: { Int(nodes[$0]) }, count: nodes.count)
+    largest.forget()
+    var source = scatter(gradient, batch, bound: bound)
     for layer in 1...layers {
-      let target = layer < layers ? work[(layer + 1) % 2] : nil
+      var target = layer < layers ? work[(layer + 1) % 2] : nil
+      // A mean of rows of the layer before, and the gradient again.
+      target?.unit = ScaledLayer.unit(bound: bound * Float(layer + 1))
       if layer == 1 && leavesOutNeighbours {
-        sumBatch(source, target, gradient, batch, body)
+        sumBatch(source, target, gradient, batch, x, body)
       } else {
-        sumWhole(source, target, gradient, batch, body)
+        sumWhole(source, target, gradient, batch, x, body)
       }
       source = target ?? source
     }
+    finishTaking(x)
   }
 
   /// A layer on the way back; the last one, without a target, goes to `body`.
   private func sumWhole(
-    _ source: ScaledLayer, _ target: ScaledLayer?, _ gradient: Matrix, _ batch: BatchNodes,
+    _ source: ScaledLayer, _ target: ScaledLayer?, _ gradient: Matrix, _ batch: BatchNodes, _ x: Matrix,
     _ body: (_ nodes: Range<Int>, _ gradients: UnsafeMutablePointer<Float>) -> Void
   ) {
     let share = 1 / Float(layers + 1)
-    pair(source)
-    whole.forEachRun(of: graph, inPieces: target == nil, pairs: pairBase, pool: pool) { nodes, part, worker in
-      var rows = self.rows(nodes, worker, batch, source: source, target: target, part)
+    whole.forEachRun(of: graph, inPieces: target == nil, pool: pool) { nodes, part, worker in
+      var rows = self.rows(nodes, worker, batch, source: source, target: target)
       switch part {
       case .lists: glta_backward_rows(&rows, gradient.base, share)
       case .groups(var groups): glta_backward_groups(&rows, &groups, gradient.base, share)
-      case .panels(var panels, _): glta_backward_panels(&rows, &panels, gradient.base, share)
       }
-      if target == nil { body(nodes, self.scratch.row(worker)) }
+      if target == nil {
+        body(nodes, self.scratch.row(worker))
+        self.take(x, nodes, worker)
+      }
     }
   }
 
   /// The first layer on the way back: all other nodes than the batch's have no gradient yet.
   private func sumBatch(
-    _ source: ScaledLayer, _ target: ScaledLayer?, _ gradient: Matrix, _ batch: BatchNodes,
+    _ source: ScaledLayer, _ target: ScaledLayer?, _ gradient: Matrix, _ batch: BatchNodes, _ x: Matrix,
     _ body: (_ nodes: Range<Int>, _ gradients: UnsafeMutablePointer<Float>) -> Void
   ) {
     forEachRun(inPieces: target == nil) { nodes, worker in
       var rows = self.rows(nodes, worker, batch, source: source, target: target)
       self.keepBatch(nodes, worker, &rows)
       glta_backward_rows(&rows, gradient.base, 1 / Float(self.layers + 1))
-      if target == nil { body(nodes, self.scratch.row(worker)) }
+      if target == nil {
+        body(nodes, self.scratch.row(worker))
+        self.take(x, nodes, worker)
+      }
     }
   }
 
@@ -206,11 +234,17 @@ package final class BatchPropagation {
   }
 
   /// The gradient of the output as a layer. Rows beyond the batch's nodes are zeros where they will be read.
-  private func scatter(_ gradient: Matrix, _ batch: BatchNodes) -> ScaledLayer {
-    let layer = work[1]
-    if !leavesOutNeighbours { layer.clear() }
-    for (slot, node) in batch.nodes.enumerated() {
-      layer.store(gradient.row(slot), scaledBy: graph.edges.scale, nodes: Int(node)..<Int(node) + 1)
+  private func scatter(_ gradient: Matrix, _ batch: BatchNodes, bound: Float) -> ScaledLayer {
+    var layer = work[1]
+    layer.unit = ScaledLayer.unit(bound: bound)
+    forEachPiece(graph.nodes) { [layer] nodes, _ in
+      for node in nodes {
+        if let slot = batch.slot(of: node) {
+          layer.store(gradient.row(slot), scaledBy: self.graph.edges.scale, nodes: node..<node + 1)
+        } else if !self.leavesOutNeighbours {
+          layer.clear(row: node)
+        }
+      }
     }
     return layer
   }
@@ -247,27 +281,14 @@ package final class BatchPropagation {
   /// What the kernels are told of a run of rows.
   @inline(__always)
   private func rows(
-    _ nodes: Range<Int>, _ worker: Int, _ batch: BatchNodes, source: ScaledLayer, target: ScaledLayer?,
-    _ part: WholeLayers.Part = .lists
+    _ nodes: Range<Int>, _ worker: Int, _ batch: BatchNodes, source: ScaledLayer, target: ScaledLayer?
   ) -> glta_layer_rows {
-    let lists = if case .panels(_, let outside) = part { outside } else { graph.edges }
-    return glta_layer_rows(
-      first: nodes.lowerBound, last: nodes.upperBound, offsets: lists.offsets + nodes.lowerBound,
-      neighbours: lists.neighbours, scale: graph.edges.scale, slots: batch.slotOfNode, source: source.base,
-      target: target?.base, columns: columns, is_bf16: start.precision.isHalf, sums: scratch.row(worker))
+    glta_layer_rows(
+      first: nodes.lowerBound, last: nodes.upperBound, offsets: graph.edges.offsets + nodes.lowerBound,
+      neighbours: graph.edges.neighbours, scale: graph.edges.scale, slots: batch.slotOfNode, source: source.base,
+      target: target?.base, columns: columns, kind: start.precision.kind, unit: source.unit,
+      per_unit: 1 / (target?.unit ?? 1), sums: scratch.row(worker))
   }
-
-  /// Makes a layer ready for matrix units, if they will read it.
-  private func pair(_ source: ScaledLayer) {
-    guard case .blocks(let blocks) = whole else { return }
-    pool.forEach(blocks.placeCount) { place, _ in
-      let nodes = blocks.nodes(ofPlace: place)
-      glta_pair_rows(
-        nodes.lowerBound, nodes.upperBound, source.base, self.columns, self.pairBase + place * 16 * self.columns)
-    }
-  }
-
-  private var pairBase: UnsafeMutablePointer<UInt32> { pairs.base.assumingMemoryBound(to: UInt32.self) }
 
   /// Leaves of the neighbours only those that are in the batch.
   private func keepBatch(_ nodes: Range<Int>, _ worker: Int, _ rows: inout glta_layer_rows) {
@@ -282,7 +303,7 @@ package final class BatchPropagation {
 
   /// Every row once, in runs that are shared out over the threads, from lists.
   private func forEachRun(inPieces isCut: Bool = false, _ body: (_ nodes: Range<Int>, _ worker: Int) -> Void) {
-    WholeLayers.lists.forEachRun(of: graph, inPieces: isCut, pairs: pairBase, pool: pool) { nodes, _, worker in
+    WholeLayers.lists.forEachRun(of: graph, inPieces: isCut, pool: pool) { nodes, _, worker in
       body(nodes, worker)
     }
   }

@@ -43,7 +43,7 @@ public struct GraphEncoderTrainer {
     let batch = min(
       nodes, 3 * options.batchSize(edges: edges) + (options.encoderLoss == .softmax ? split.train.columns : 0))
     var parts = [
-      ("graph, and its dense parts", 4 * edges * 4 + nodes * 32),
+      ("graph, and its rows in groups", 2 * edges * (4 + 2) + nodes * 56),
       ("embeddings and Adam's moments", 3 * nodes * columns * 4),
       ("best embeddings", nodes * columns * 4),
       ("average embeddings", options.averaging > 0 ? nodes * columns * 4 : 0),

@@ -60,9 +60,9 @@ final class LightGCNModel: GraphModel {
     let layer0 = parameters["layer0"]
     let masked = maskedSlots(step)
     let saved = masked.map { layer0.slice(Int(batch.nodes[$0])..<Int(batch.nodes[$0]) + 1).copy() }
-    for slot in masked { replace(Int(batch.nodes[slot]), by: parameters["mask"]) }
+    replace(masked, by: masked.map { _ in parameters["mask"] })
     propagation.forward(layer0, batch, into: output)
-    for (slot, row) in zip(masked, saved) { replace(Int(batch.nodes[slot]), by: row) }
+    replace(masked, by: saved)
     let (loss, gradients) = objective.forwardBackward(
       batch, triples: triples.count, masked: masked, layer0: layer0, output: output, gradient: gradient,
       parameters: parameters)
@@ -79,7 +79,7 @@ final class LightGCNModel: GraphModel {
     let columns = layer0.columns
     let maskRows = Matrix(rows: masked.count, columns: columns)
     let maskRow = Dictionary(uniqueKeysWithValues: zip(masked, masked.indices))
-    propagation.backward(gradient, batch) { [batch, propagation] nodes, sums in
+    propagation.backward(gradient, batch, x: layer0) { [batch] nodes, sums in
       let x = layer0.row(nodes.lowerBound)
       for node in nodes {
         guard let slot = batch.slot(of: node) else { continue }
@@ -93,7 +93,6 @@ final class LightGCNModel: GraphModel {
       step.update(
         nodes.count * columns, x, gradient: sums, first: moments.first.row(nodes.lowerBound),
         second: moments.second.row(nodes.lowerBound))
-      propagation.assign(layer0, nodes: nodes)
     }
     var others = gradients
     if options.method == .rlmRecGen {
@@ -111,9 +110,12 @@ final class LightGCNModel: GraphModel {
     return (0..<batch.count).filter { _ in random.uniform() < options.maskedShare }
   }
 
-  private func replace(_ node: Int, by row: Matrix) {
-    parameters["layer0"].row(node).update(from: row.base, count: row.columns)
-    propagation.assign(parameters["layer0"], nodes: node..<node + 1)
+  private func replace(_ slots: [Int], by rows: [Matrix]) {
+    guard !slots.isEmpty else { return }
+    for (slot, row) in zip(slots, rows) {
+      parameters["layer0"].row(Int(batch.nodes[slot])).update(from: row.base, count: row.columns)
+    }
+    parametersDidChange()
   }
 
   private func reserve(_ rows: Int) {

@@ -13,22 +13,25 @@ final class RowGroups: @unchecked Sendable {
   private let starts: FixedArray<Int>
   /// Neighbours by the set of rows that have them, sixteen counts for each group.
   private let counts: FixedArray<Int32>
-  private let neighbours: FixedArray<Int32>
+  private let neighbours: FixedArray<UInt16>
 
   /// The share of reads that must fall away: shorter loops cost what a sixth of them does.
   private static let largestShare = 0.8
 
-  /// The groups of a graph, or nil where its rows share too little.
-  init?(_ graph: NormalizedGraph) {
+  /// The groups of a graph, or nil where its rows share too little. In fixed point neighbours are filled up to fours of a
+  /// kind by the row after the last node's, which must be zeros.
+  /// Graphs of more nodes than sixteen bits can number have none: they are not in an order to share much, either.
+  init?(_ graph: NormalizedGraph, precision: LayerPrecision) {
+    guard graph.nodes <= UInt16.max else { return nil }
     let bounds = RowGroups.bounds(graph)
-    var lists = Lists(graph)
+    var lists = Lists(graph, multiple: precision == .int16 ? Int(GLTA_FIXED_ROWS) : 1)
     for (start, end) in zip(bounds, bounds.dropFirst()) { lists.append(start..<end) }
-    guard Double(lists.neighbours.count) <= RowGroups.largestShare * Double(graph.nonZeros) else { return nil }
+    guard Double(lists.reads) <= RowGroups.largestShare * Double(graph.nonZeros) else { return nil }
     runs = lists.runs()
     rows = FixedArray(bounds.map { Int32($0) })
     starts = FixedArray(lists.starts)
     counts = FixedArray(lists.counts)
-    neighbours = FixedArray(lists.neighbours + [Int32](repeating: 0, count: EdgeLists.ahead))
+    neighbours = FixedArray(lists.neighbours + [UInt16](repeating: 0, count: EdgeLists.ahead))
   }
 
   /// The rows of some groups.
@@ -54,11 +57,17 @@ final class RowGroups: @unchecked Sendable {
     var sets: [UInt8]
     var starts = [0]
     var counts: [Int32] = []
-    var neighbours: [Int32] = []
+    var neighbours: [UInt16] = []
+    /// Neighbours that are not only there to fill up.
+    var reads = 0
+    private let multiple: Int
+    private let filler: UInt16
 
-    init(_ graph: NormalizedGraph) {
+    init(_ graph: NormalizedGraph, multiple: Int) {
       edges = graph.edges
       sets = [UInt8](repeating: 0, count: graph.nodes)
+      self.multiple = multiple
+      filler = UInt16(graph.nodes)
     }
 
     mutating func append(_ group: Range<Int>) {
@@ -74,11 +83,17 @@ final class RowGroups: @unchecked Sendable {
       union.sort { (sets[Int($0)], $0) < (sets[Int($1)], $1) }
       let first = counts.count
       counts += [Int32](repeating: 0, count: 16)
-      for neighbour in union {
-        counts[first + Int(sets[Int(neighbour)])] += 1
+      for (index, neighbour) in union.enumerated() {
+        let set = sets[Int(neighbour)]
         sets[Int(neighbour)] = 0
+        neighbours.append(UInt16(neighbour))
+        counts[first + Int(set)] += 1
+        guard index == union.count - 1 || sets[Int(union[index + 1])] != set else { continue }
+        let missing = -Int(counts[first + Int(set)]) & (multiple - 1)
+        neighbours += repeatElement(filler, count: missing)
+        counts[first + Int(set)] += Int32(missing)
       }
-      neighbours += union
+      reads += union.count
       starts.append(neighbours.count)
     }
 

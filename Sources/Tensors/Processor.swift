@@ -28,9 +28,6 @@ public enum Processor {
     return nil
   }
 
-  /// Whether the CPU multiplies matrices of bf16 in units of its own (AMX), and the system lets this process use them.
-  package static let hasMatrixUnits = glta_cpu_has_matrix_units() != 0
-
   /// The vectors that this build's kernels use.
   public static var vectors: String {
     glta_build_uses_avx512() != 0 ? "512-bit" : glta_build_uses_fma() != 0 ? "256-bit with FMA" : "baseline"

@@ -31,7 +31,7 @@ struct GraphFlags: ParsableArguments {
   var negatives: Int?
   @Option(help: "How positives are drawn: shuffledEdges, uniformUsers or wholeUsers.")
   var sampling: TripleSampler.Order?
-  @Option(help: "How layers are kept while training: f32 or bf16.")
+  @Option(help: "How layers are kept while training: f32, bf16 or int16 (fixed point, the fastest).")
   var precision: LayerPrecision?
 
   @Option(help: "RLMRec: profiles from tags, textsAndTags or texts.")

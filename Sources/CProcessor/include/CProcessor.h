@@ -5,7 +5,6 @@
 #include "AdamStep.h"
 #include "ByteProduct.h"
 #include "ByteTile.h"
-#include "DenseBlocks.h"
 #include "LayerRows.h"
 #include "MicroTile.h"
 #include "QuantizedPanel.h"
@@ -22,9 +21,6 @@ static inline int glta_cpu_has_avx512(void) {
   return 0;
 #endif
 }
-
-/// Nonzero where the running CPU has matrix units for bf16 (AMX) and the system lets this process use them.
-int glta_cpu_has_matrix_units(void);
 
 /// Nonzero where the running CPU fuses multiply and add.
 static inline int glta_cpu_has_fma(void) {

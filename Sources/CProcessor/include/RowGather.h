@@ -15,14 +15,11 @@
 
 typedef unsigned glta_words __attribute__((ext_vector_type(16), aligned(4)));
 
-/// sums[j] = sum over k of source[rows[k], j], or of weight[rows[k]] times that, in order of k, from zero on or from what
-/// is in `sums`.
+/// sums[j] = sum over k of source[rows[k], j], or of weight[rows[k]] times that, in order of k.
 static inline __attribute__((always_inline)) void glta_gather_floats(
     const int blocks, const int *rows, long count, const float *source, long stride, const float *_Nullable weights,
-    float *sums, const int adds) {
+    float *sums) {
   glta_row total[4] = {0, 0, 0, 0};
-#pragma clang loop unroll(full)
-  for (int block = 0; adds && block < blocks; block++) total[block] = *(const glta_row *)(sums + 16 * block);
   for (long k = 0; k < count; k++) {
     const float *ahead = source + (long)rows[k + GLTA_GATHER_AHEAD] * stride;
     const float *row = source + (long)rows[k] * stride;
@@ -42,10 +39,8 @@ static inline __attribute__((always_inline)) void glta_gather_floats(
 /// The same over bf16: word j of a block of 32 columns holds column j in its lower and column j + 16 in its upper half,
 /// so that both halves become floats by one instruction each.
 static inline __attribute__((always_inline)) void glta_gather_halves(
-    const int blocks, const int *rows, long count, const unsigned *source, long stride, float *sums, const int adds) {
+    const int blocks, const int *rows, long count, const unsigned *source, long stride, float *sums) {
   glta_row total[4] = {0, 0, 0, 0};
-#pragma clang loop unroll(full)
-  for (int block = 0; adds && block < 2 * blocks; block++) total[block] = *(const glta_row *)(sums + 16 * block);
   for (long k = 0; k < count; k++) {
     const unsigned *ahead = source + (long)rows[k + GLTA_GATHER_AHEAD] * stride;
     const unsigned *row = source + (long)rows[k] * stride;
@@ -61,37 +56,26 @@ static inline __attribute__((always_inline)) void glta_gather_halves(
   for (int block = 0; block < 2 * blocks; block++) *(glta_row *)(sums + 16 * block) = total[block];
 }
 
-static inline __attribute__((always_inline)) void glta_gather_f32_columns(
-    const int *rows, long count, const float *source, long columns, const float *_Nullable weights, float *sums,
-    const int adds) {
+/// Sums of rows of `columns` floats, a multiple of 16; rows lie `columns` apart.
+static inline __attribute__((always_inline)) void glta_gather_f32(
+    const int *rows, long count, const float *source, long columns, const float *_Nullable weights, float *sums) {
   long done = 0;
   for (; done + 64 <= columns; done += 64)
-    glta_gather_floats(4, rows, count, source + done, columns, weights, sums + done, adds);
+    glta_gather_floats(4, rows, count, source + done, columns, weights, sums + done);
   switch ((columns - done) / 16) {
-  case 1: return glta_gather_floats(1, rows, count, source + done, columns, weights, sums + done, adds);
-  case 2: return glta_gather_floats(2, rows, count, source + done, columns, weights, sums + done, adds);
-  case 3: return glta_gather_floats(3, rows, count, source + done, columns, weights, sums + done, adds);
+  case 1: return glta_gather_floats(1, rows, count, source + done, columns, weights, sums + done);
+  case 2: return glta_gather_floats(2, rows, count, source + done, columns, weights, sums + done);
+  case 3: return glta_gather_floats(3, rows, count, source + done, columns, weights, sums + done);
   }
 }
 
-static inline __attribute__((always_inline)) void glta_gather_bf16_columns(
-    const int *rows, long count, const unsigned *source, long columns, float *sums, const int adds) {
+/// Sums of rows of `columns` bf16 values, a multiple of 32, in f32; rows lie `columns` apart.
+static inline __attribute__((always_inline)) void glta_gather_bf16(
+    const int *rows, long count, const unsigned *source, long columns, float *sums) {
   long done = 0;
   for (; done + 64 <= columns; done += 64)
-    glta_gather_halves(2, rows, count, source + done / 2, columns / 2, sums + done, adds);
-  if (columns > done) glta_gather_halves(1, rows, count, source + done / 2, columns / 2, sums + done, adds);
-}
-
-/// Sums of rows of `columns` floats, a multiple of 16; rows lie `columns` apart.
-static inline void glta_gather_f32(
-    const int *rows, long count, const float *source, long columns, const float *_Nullable weights, float *sums) {
-  glta_gather_f32_columns(rows, count, source, columns, weights, sums, 0);
-}
-
-/// Sums of rows of `columns` bf16 values, a multiple of 32, in f32; rows lie `columns` apart.
-static inline void glta_gather_bf16(
-    const int *rows, long count, const unsigned *source, long columns, float *sums) {
-  glta_gather_bf16_columns(rows, count, source, columns, sums, 0);
+    glta_gather_halves(2, rows, count, source + done / 2, columns / 2, sums + done);
+  if (columns > done) glta_gather_halves(1, rows, count, source + done / 2, columns / 2, sums + done);
 }
 
 /// values = start + scale * values, or scale * values; `columns` is a multiple of 16.

@@ -60,7 +60,7 @@ struct GraphTests {
       arguments(world, folder.path + "/lightgcn", ["--refit"]), saying: ["lightgcn stops early", "refit popularity"])
   }
 
-  @Test(arguments: ["bpr", "sampled-softmax", "softmax"], ["f32", "bf16"])
+  @Test(arguments: ["bpr", "sampled-softmax", "softmax"], ["f32", "bf16", "int16"])
   func aKilledTrainingResumesToTheSameBytes(loss: String, precision: String) throws {
     let world = try SmallWorld.get()
     let folder = try TemporaryFolder()

@@ -2,7 +2,7 @@
 """LightGCN with BPR beside a PyTorch twin: seconds of an epoch, and accuracy after some epochs.
 
     make build
-    python3 Tests/Peers/graph_encoder.py speed --data gowalla=DIR ml-1m=DIR [--threads 1 2] [--steps 20]
+    python3 Tests/Peers/graph_encoder.py speed --data gowalla=DIR ml-1m=DIR [--threads 1 2] [--steps 20] [--precision int16]
     python3 Tests/Peers/graph_encoder.py accuracy --data gowalla=DIR [--epochs 5] [--seeds 2020 2021 2022]
     python3 Tests/Peers/graph_encoder.py tune --data gowalla=DIR ml-1m-lcfn=DIR [--loss bpr softmax] [--out DIR]
     python3 Tests/Peers/graph_encoder.py best --data gowalla=DIR ml-1m-lcfn=DIR [--loss bpr softmax]
@@ -221,7 +221,9 @@ def twin_seconds(folder, options, layout, threads):
 
 
 def speed(options):
-    print("| data | threads | | PyTorch COO | PyTorch CSR | glta f32 | ratio | glta bf16 | ratio |\n|---|---|---|---|---|---|---|---|---|")
+    layouts, precisions = ("coo", "csr"), options.precision
+    heads = "".join(f" glta {precision} | ratio |" for precision in precisions)
+    print(f"| data | threads | | PyTorch COO | PyTorch CSR |{heads}\n|---|---|---|---|---|{'---|---|' * len(precisions)}")
     for entry in options.data:
         name, _, folder = entry.partition("=")
         edges = len(read(folder)[2][0])
@@ -229,19 +231,18 @@ def speed(options):
         for threads in options.threads:
             best = {}
             for _ in range(options.rounds):
-                for column in ("coo", "csr", "f32", "bf16"):
-                    if column in ("coo", "csr"):
+                for column in (*layouts, *precisions):
+                    if column in layouts:
                         figures = [x * steps for x in twin_seconds(folder, options, column, threads)]
                     else:
                         result = ours(folder, options, 2, threads, column)
                         figures = min(result["epochSeconds"]), min(result["epochProcessorSeconds"])
                     best[column] = [min(pair) for pair in zip(figures, best.get(column, figures))]
             for index, kind in enumerate(("seconds", "processor seconds")):
-                coo, csr, f32, bf16 = (best[column][index] for column in ("coo", "csr", "f32", "bf16"))
+                coo, csr = (best[layout][index] for layout in layouts)
                 peer = min(coo, csr)
-                print(
-                    f"| {name} | {threads} | {kind} | {coo:.2f} | {csr:.2f} | {f32:.2f} | {peer / f32:.2f} | "
-                    f"{bf16:.2f} | {peer / bf16:.2f} |", flush=True)
+                ours_ = (f" {best[x][index]:.2f} | {peer / best[x][index]:.2f} |" for x in precisions)
+                print(f"| {name} | {threads} | {kind} | {coo:.2f} | {csr:.2f} |{''.join(ours_)}", flush=True)
 
 
 def accuracy(options):
@@ -254,7 +255,7 @@ def accuracy(options):
         name, _, folder = entry.partition("=")
         found = {"glta": [], "PyTorch": []}
         for seed in options.seeds:
-            found["glta"].append(ours(folder, options, options.epochs, max(options.threads), seed=seed)["metrics"])
+            found["glta"].append(ours(folder, options, options.epochs, max(options.threads), options.precision[0], seed)["metrics"])
             twin = Twin(folder, options, "csr", seed)
             for _ in range(options.epochs):
                 twin.epoch()
@@ -337,6 +338,8 @@ def main():
     parser.add_argument("--batch-size", type=int, default=2048)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--l2", type=float, default=1e-4)
+    parser.add_argument("--precision", nargs="+", default=["f32", "bf16", "int16"], choices=["f32", "bf16", "int16"],
+                        help="what `speed` keeps layers in; `accuracy` takes the first")
     parser.add_argument("--out", type=Path, default=ROOT / ".demo/graph-encoder", help="where searches are kept")
     parser.add_argument("--layout", choices=["coo", "csr"], default="csr")
     options = parser.parse_args()

@@ -18,15 +18,17 @@ final class RowGroups: @unchecked Sendable {
   /// The share of reads that must fall away: shorter loops cost what a sixth of them does.
   private static let largestShare = 0.8
 
-  /// The groups of a graph, or nil where its rows share too little. In fixed point neighbours are filled up to fours of a
-  /// kind by the row after the last node's, which must be zeros.
-  /// Graphs of more nodes than sixteen bits can number have none: they are not in an order to share much, either.
+  /// The groups of a graph, or nil where its rows share too little, or where it has more nodes than sixteen bits can
+  /// number: large graphs are not put in an order to share much, either.
+  ///
+  /// - Parameter precision: in fixed point neighbours of a set are filled up to fours by the row after the last node's,
+  ///   which must be zeros.
   init?(_ graph: NormalizedGraph, precision: LayerPrecision) {
     guard graph.nodes <= UInt16.max else { return nil }
     let bounds = RowGroups.bounds(graph)
     var lists = Lists(graph, multiple: precision == .int16 ? Int(GLTA_FIXED_ROWS) : 1)
     for (start, end) in zip(bounds, bounds.dropFirst()) { lists.append(start..<end) }
-    guard Double(lists.reads) <= RowGroups.largestShare * Double(graph.nonZeros) else { return nil }
+    guard Double(lists.neighbours.count) <= RowGroups.largestShare * Double(graph.nonZeros) else { return nil }
     runs = lists.runs()
     rows = FixedArray(bounds.map { Int32($0) })
     starts = FixedArray(lists.starts)
@@ -58,8 +60,6 @@ final class RowGroups: @unchecked Sendable {
     var starts = [0]
     var counts: [Int32] = []
     var neighbours: [UInt16] = []
-    /// Neighbours that are not only there to fill up.
-    var reads = 0
     private let multiple: Int
     private let filler: UInt16
 
@@ -93,7 +93,6 @@ final class RowGroups: @unchecked Sendable {
         neighbours += repeatElement(filler, count: missing)
         counts[first + Int(set)] += Int32(missing)
       }
-      reads += union.count
       starts.append(neighbours.count)
     }
 

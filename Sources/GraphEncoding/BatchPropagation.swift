@@ -169,6 +169,10 @@ package final class BatchPropagation {
         body(nodes, rows)
       }
     }
+    func finish(_ nodes: Range<Int>, _ worker: Int) {
+      body(nodes, scratch.row(worker))
+      take(x, nodes, worker)
+    }
     let nodes = batch.nodes
     let bound = largest(of: gradient, nodes: { Int(nodes[$0]) }, count: nodes.count)
     largest.forget()
@@ -178,19 +182,19 @@ package final class BatchPropagation {
       // A mean of rows of the layer before, and the gradient again.
       target?.unit = ScaledLayer.unit(bound: bound * Float(layer + 1))
       if layer == 1 && leavesOutNeighbours {
-        sumBatch(source, target, gradient, batch, x, body)
+        sumBatch(source, target, gradient, batch, finish)
       } else {
-        sumWhole(source, target, gradient, batch, x, body)
+        sumWhole(source, target, gradient, batch, finish)
       }
       source = target ?? source
     }
     finishTaking(x)
   }
 
-  /// A layer on the way back; the last one, without a target, goes to `body`.
+  /// A layer on the way back; the last one, without a target, stays in scratch memory and goes to `finish`.
   private func sumWhole(
-    _ source: ScaledLayer, _ target: ScaledLayer?, _ gradient: Matrix, _ batch: BatchNodes, _ x: Matrix,
-    _ body: (_ nodes: Range<Int>, _ gradients: UnsafeMutablePointer<Float>) -> Void
+    _ source: ScaledLayer, _ target: ScaledLayer?, _ gradient: Matrix, _ batch: BatchNodes,
+    _ finish: (_ nodes: Range<Int>, _ worker: Int) -> Void
   ) {
     let share = 1 / Float(layers + 1)
     whole.forEachRun(of: graph, inPieces: target == nil, pool: pool) { nodes, part, worker in
@@ -199,26 +203,20 @@ package final class BatchPropagation {
       case .lists: glta_backward_rows(&rows, gradient.base, share)
       case .groups(var groups): glta_backward_groups(&rows, &groups, gradient.base, share)
       }
-      if target == nil {
-        body(nodes, self.scratch.row(worker))
-        self.take(x, nodes, worker)
-      }
+      if target == nil { finish(nodes, worker) }
     }
   }
 
   /// The first layer on the way back: all other nodes than the batch's have no gradient yet.
   private func sumBatch(
-    _ source: ScaledLayer, _ target: ScaledLayer?, _ gradient: Matrix, _ batch: BatchNodes, _ x: Matrix,
-    _ body: (_ nodes: Range<Int>, _ gradients: UnsafeMutablePointer<Float>) -> Void
+    _ source: ScaledLayer, _ target: ScaledLayer?, _ gradient: Matrix, _ batch: BatchNodes,
+    _ finish: (_ nodes: Range<Int>, _ worker: Int) -> Void
   ) {
     forEachRun(inPieces: target == nil) { nodes, worker in
       var rows = self.rows(nodes, worker, batch, source: source, target: target)
       self.keepBatch(nodes, worker, &rows)
       glta_backward_rows(&rows, gradient.base, 1 / Float(self.layers + 1))
-      if target == nil {
-        body(nodes, self.scratch.row(worker))
-        self.take(x, nodes, worker)
-      }
+      if target == nil { finish(nodes, worker) }
     }
   }
 

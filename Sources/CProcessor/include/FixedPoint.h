@@ -22,14 +22,15 @@ typedef int glta_ints __attribute__((ext_vector_type(16), aligned(4)));
 typedef unsigned long glta_numbers __attribute__((aligned(2), may_alias));
 
 /// Adds the lower halves of sixteen words to one sum, the upper halves to the other.
-static inline __attribute__((always_inline)) void glta_add_halves(glta_shorts halves, glta_ints *lower, glta_ints *upper) {
+static inline __attribute__((always_inline)) void glta_add_halves(
+    const glta_shorts *halves, glta_ints *lower, glta_ints *upper) {
 #if defined(__AVX512VNNI__)
-  typedef int words __attribute__((vector_size(64)));
-  *lower = (glta_ints)__builtin_ia32_vpdpwssd512((words)*lower, (words)halves, (words)(glta_ints)1);
-  *upper = (glta_ints)__builtin_ia32_vpdpwssd512((words)*upper, (words)halves, (words)(glta_ints)0x10000);
+  typedef int words __attribute__((vector_size(64), aligned(4), may_alias));
+  *lower = (glta_ints)__builtin_ia32_vpdpwssd512((words)*lower, *(const words *)halves, (words)(glta_ints)1);
+  *upper = (glta_ints)__builtin_ia32_vpdpwssd512((words)*upper, *(const words *)halves, (words)(glta_ints)0x10000);
 #else
-  *lower += (glta_ints)halves << 16 >> 16;
-  *upper += (glta_ints)halves >> 16;
+  *lower += (glta_ints)*halves << 16 >> 16;
+  *upper += (glta_ints)*halves >> 16;
 #endif
 }
 
@@ -40,10 +41,10 @@ static inline __attribute__((always_inline)) void glta_add_halves(glta_shorts ha
 static inline __attribute__((always_inline)) void glta_add_fixed_four(
     const int blocks, long a, long b, long c, long d, const unsigned *source, long stride, glta_ints *total) {
 #pragma clang loop unroll(full)
-  for (int block = 0; block < blocks; block++)
-    glta_add_halves(
-        (GLTA_FIXED_ROW(a) + GLTA_FIXED_ROW(b)) + (GLTA_FIXED_ROW(c) + GLTA_FIXED_ROW(d)), total + 2 * block,
-        total + 2 * block + 1);
+  for (int block = 0; block < blocks; block++) {
+    const glta_shorts sum = (GLTA_FIXED_ROW(a) + GLTA_FIXED_ROW(b)) + (GLTA_FIXED_ROW(c) + GLTA_FIXED_ROW(d));
+    glta_add_halves(&sum, total + 2 * block, total + 2 * block + 1);
+  }
 }
 
 /// Adds any number of rows.
@@ -63,7 +64,7 @@ static inline __attribute__((always_inline)) void glta_add_fixed_rows(
   for (; k < count; k++)
 #pragma clang loop unroll(full)
     for (int block = 0; block < blocks; block++)
-      glta_add_halves(GLTA_FIXED_ROW((long)rows[k]), total + 2 * block, total + 2 * block + 1);
+      glta_add_halves(&GLTA_FIXED_ROW((long)rows[k]), total + 2 * block, total + 2 * block + 1);
 }
 
 #undef GLTA_FIXED_ROW

@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +84,7 @@ class Twin:
         import numpy as np
         import torch
 
+        warnings.filterwarnings("ignore", message="Sparse", category=UserWarning)  # many lines between those of the table
         torch.manual_seed(seed)
         self.random = np.random.default_rng(seed)
         self.users, self.items, (u, i), self.test = read(folder)

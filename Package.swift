@@ -151,7 +151,7 @@ let package = Package(
     tests("GraphEncoding", ["CProcessor", "Interactions", "RankingEvaluation"]),
     tests("LogitsMatching", ["Tensors"]),
     tests("TokenAlignment", ["Tensors", "Interactions", "LanguageModels", "GraphEncoding", "LogitsMatching"]),
-    tests("Training", ["Interactions", "LanguageModels"]),
+    tests("Training", ["GraphEncoding", "Interactions", "LanguageModels", "RankingEvaluation", "Tensors"]),
     tests("GLTP", ["CLZ4"]),
     .target(
       name: "MeshTestSupport", dependencies: ["GLTP", "Mesh"], path: "Tests/MeshTestSupport", swiftSettings: settings),

@@ -133,17 +133,18 @@ public struct GraphRun {
     let started = ContinuousClock.now
     var result =
       switch measured {
-      case .test: Result(test: report(model, split.test, excluding: [split.train, split.validation]), validation: best)
+      case .test:
+        Result(test: try testReport(model, split, excluding: [split.train, split.validation]), validation: best)
       // Methods without epochs have not been looked at yet.
       case .validation:
-        Result(
-          test: nil,
-          validation: best
-            ?? report(model, split.validation, excluding: [split.train])?[configuration.graph.metric])
+        Result(test: nil, validation: best ?? validationMetric(model, split))
       }
     if measured == .test {
       result.rankingSeconds = (ContinuousClock.now - started) / .seconds(1)
-      if refitting { result.refitted = try refitted(split, text, profiles) }
+      if refitting {
+        reporter.say("once more, fitted to the validation interactions, too")
+        result.refitted = try refitted(split, text, profiles)
+      }
       if case .coldItems = configuration.splitMethod { result.cold = try cold(model, split) }
     }
     folder.remove(forBundle: out)
@@ -165,7 +166,7 @@ public struct GraphRun {
       InteractionSplit(train: known, validation: split.validation, test: split.test), text, profiles
     )
     .model(checkpoint: { (_) throws(GLTAError) in }, progress: reporter.progress)
-    return report(model, split.test, excluding: [known])
+    return try testReport(model, split, excluding: [known])
   }
 
   private func cold(_ model: any PreferenceModel, _ split: InteractionSplit) throws(GLTAError) -> [Cold] {
@@ -181,14 +182,35 @@ public struct GraphRun {
     return rankings + [Cold(ranking: "chance", report: ColdItemReport.chance(split))]
   }
 
-  private func report(
-    _ model: any PreferenceModel, _ relevant: CSRMatrix, excluding excluded: [CSRMatrix]
-  ) -> MetricReport? {
-    let users = (0..<relevant.rows).filter { relevant.degree($0) > 0 }
+  /// The options' metric of a model that has had no look at the validation part yet; nil where that has no items.
+  private func validationMetric(_ model: any PreferenceModel, _ split: InteractionSplit) -> Double? {
+    let users = (0..<split.validation.rows).filter { split.validation.degree($0) > 0 }
     guard !users.isEmpty else { return nil }
-    let rankings = model.rank(users: users, excluding: excluded, pool: pool)
-    return MetricReport(users: users, rankings: rankings, relevant: relevant)
+    let rankings = model.rank(users: users, excluding: [split.train], pool: pool)
+    return MetricReport(users: users, rankings: rankings, relevant: split.validation)[configuration.graph.metric]
   }
+
+  /// The report of the test split. Half a million users take minutes, so it shows how far it is and may be stopped;
+  /// what was trained is kept.
+  private func testReport(
+    _ model: any PreferenceModel, _ split: InteractionSplit, excluding excluded: [CSRMatrix]
+  ) throws(GLTAError) -> MetricReport? {
+    let users = (0..<split.test.rows).filter { split.test.degree($0) > 0 }
+    guard !users.isEmpty else { return nil }
+    var rankings: [[Int32]] = []
+    for start in stride(from: 0, to: users.count, by: GraphRun.rankedTogether) {
+      let some = Array(users[start..<min(users.count, start + GraphRun.rankedTogether)])
+      rankings += model.rank(users: some, excluding: excluded, pool: pool)
+      let goesOn = reporter.progress(
+        TrainingProgress(
+          stage: "ranking", epoch: 1, epochs: 1, step: rankings.count, steps: users.count, loss: .nan))
+      if !goesOn && rankings.count < users.count { throw .stopped("ranking", after: "\(rankings.count) users") }
+    }
+    return MetricReport(users: users, rankings: rankings, relevant: split.test)
+  }
+
+  /// Users between two looks at the clock and at Ctrl-C: many enough to keep all threads busy.
+  private static let rankedTogether = 4_096
 
   private var graphTexts: GraphTexts? {
     languageModel.map { GraphTexts(dataset: dataset, languageModel: $0, pool: pool, reporter: reporter) }

@@ -273,7 +273,7 @@ private struct EpochClock {
   private var last = (Date(), ProcessUsage.processorSeconds)
 
   mutating func see(_ progress: TrainingProgress) {
-    guard progress.step == progress.steps else { return }
+    guard progress.stage == GraphEncoderTrainer.stage, progress.step == progress.steps else { return }
     let now = (Date(), ProcessUsage.processorSeconds)
     seconds.append(now.0.timeIntervalSince(last.0))
     processorSeconds.append(now.1 - last.1)

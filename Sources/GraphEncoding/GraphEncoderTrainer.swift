@@ -1,5 +1,4 @@
 public import Interactions
-import RankingEvaluation
 public import Tensors
 
 /// Stage 1, graph pretraining (paper, stage 1): the epochs of any graph encoder, with early stopping on a validation
@@ -85,7 +84,10 @@ public struct GraphEncoderTrainer {
       average?.update(model.parameters, epoch: progress.epoch - 1)
       if progress.epoch % options.evaluateEvery == 0 || progress.epoch == options.epochs {
         exchange(average, with: model)
-        let metric = validationMetric(model)
+        // Without validation items the last epoch is kept.
+        let metric =
+          split.validation.count > 0
+          ? model.embeddings().validationMetric(options.metric, of: split, pool: pool) : nil
         if metric.map({ $0 > progress.bestMetric ?? -.infinity }) ?? true {
           (progress.bestMetric, progress.looksSinceBest) = (metric, 0)
           for (copy, value) in zip(best, model.parameters.values) { copy.assign(value) }
@@ -224,13 +226,5 @@ public struct GraphEncoderTrainer {
     }
     progress.steps = model.parameters.steps
     return goesOn
-  }
-
-  /// Nil where no user has a validation item: then the last epoch is kept.
-  private func validationMetric(_ model: any GraphModel) -> Double? {
-    let users = (0..<split.validation.rows).filter { split.validation.degree($0) > 0 }
-    guard !users.isEmpty else { return nil }
-    let rankings = model.embeddings().rank(users: users, excluding: [split.train], pool: pool)
-    return MetricReport(users: users, rankings: rankings, relevant: split.validation)[options.metric]
   }
 }

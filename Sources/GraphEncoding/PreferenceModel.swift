@@ -28,6 +28,14 @@ extension PreferenceModel {
       score(users: block, into: scores)
     }
   }
+
+  /// A metric, such as ndcg@10, of the validation items among all that are not in training; nil where no user has any.
+  package func validationMetric(_ name: String, of split: InteractionSplit, pool: ThreadPool) -> Double? {
+    let users = (0..<split.validation.rows).filter { split.validation.degree($0) > 0 }
+    guard !users.isEmpty else { return nil }
+    let rankings = rank(users: users, excluding: [split.train], pool: pool)
+    return MetricReport(users: users, rankings: rankings, relevant: split.validation)[name]
+  }
 }
 
 /// How many people have an item: the same scores for everybody.

@@ -137,7 +137,7 @@ public struct GraphRun {
         Result(test: try testReport(model, split, excluding: [split.train, split.validation]), validation: best)
       // Methods without epochs have not been looked at yet.
       case .validation:
-        Result(test: nil, validation: best ?? validationMetric(model, split))
+        Result(test: nil, validation: best ?? model.validationMetric(configuration.graph.metric, of: split, pool: pool))
       }
     if measured == .test {
       result.rankingSeconds = (ContinuousClock.now - started) / .seconds(1)
@@ -180,14 +180,6 @@ public struct GraphRun {
       rankings.append(Cold(ranking: "text-knn", report: ColdItemReport(neighbours, split: split, pool: pool)))
     }
     return rankings + [Cold(ranking: "chance", report: ColdItemReport.chance(split))]
-  }
-
-  /// The options' metric of a model that has had no look at the validation part yet; nil where that has no items.
-  private func validationMetric(_ model: any PreferenceModel, _ split: InteractionSplit) -> Double? {
-    let users = (0..<split.validation.rows).filter { split.validation.degree($0) > 0 }
-    guard !users.isEmpty else { return nil }
-    let rankings = model.rank(users: users, excluding: [split.train], pool: pool)
-    return MetricReport(users: users, rankings: rankings, relevant: split.validation)[configuration.graph.metric]
   }
 
   /// The report of the test split. Half a million users take minutes, so it shows how far it is and may be stopped;
